@@ -1,0 +1,171 @@
+package wire
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/streambus/streambus/wire/prim"
+)
+
+// Message is a request or a response of one key, all versions in one struct:
+// pointers to the XRequest and XResponse types of this package and nothing
+// else. A field that a version does not carry is dropped when encoding and set
+// to Kafka's default when decoding.
+type Message interface {
+	// Key returns the API key, the same for a request and its response.
+	Key() Key
+
+	// Default sets every field to Kafka's default, which is not always zero.
+	// Start from it (or from NewRequest, NewResponse) when building a message.
+	Default()
+
+	// visit describes the message once for both directions (W4).
+	visit(v *visitor)
+}
+
+// visitors keeps Decode and Append from allocating the visitor, which escapes
+// through Message.visit.
+var visitors = sync.Pool{New: func() any { return new(visitor) }}
+
+// Decode reads body, which must be consumed to its end, into m. It overwrites
+// every field of m.
+//
+// Strings are copies. Fields of type []byte are views into body: they are valid
+// as long as the caller leaves that buffer alone. An array is nil only if the
+// schema lets it be null and it was.
+//
+// Errors wrap ErrUnknownKey, ErrUnsupportedVersion, ErrMalformed or ErrBudget;
+// m then holds nothing of use.
+func Decode(m Message, version int16, body []byte) error {
+	if err := Supported(m.Key(), version); err != nil {
+		return err
+	}
+	v := visitors.Get().(*visitor)
+	v.version, v.flexible = version, m.Key().flexible(version)
+	v.decoding, v.r = true, prim.NewReader(body)
+	m.Default()
+	m.visit(v)
+	err := v.r.End()
+	*v = visitor{}
+	visitors.Put(v)
+	if err != nil {
+		return decodeError(m.Key(), version, err)
+	}
+	return nil
+}
+
+// Append appends the encoding of m to dst and returns it. The version must be
+// supported; anything else is a bug of the caller and panics, as does a string
+// longer than 32,767 bytes, which the protocol cannot say.
+func Append(dst []byte, m Message, version int16) []byte {
+	mustSupport(m.Key(), version)
+	v := visitors.Get().(*visitor)
+	v.version, v.flexible = version, m.Key().flexible(version)
+	v.dst = dst
+	m.visit(v)
+	dst = v.dst
+	*v = visitor{}
+	visitors.Put(v)
+	return dst
+}
+
+func mustSupport(k Key, version int16) {
+	if !k.codes(version) {
+		panic(Supported(k, version))
+	}
+}
+
+func decodeError(k Key, version int16, err error) error {
+	return fmt.Errorf("wire: decode %s %d: %w", k, version, err)
+}
+
+// NewRequest returns an empty request for k with Kafka's defaults, or nil if k
+// is not served.
+func NewRequest(k Key) Message { return defaulted(newRequest(k)) }
+
+// NewResponse returns an empty response for k with Kafka's defaults, or nil if
+// k is not served.
+func NewResponse(k Key) Message { return defaulted(newResponse(k)) }
+
+func defaulted(m Message) Message {
+	if m != nil {
+		m.Default()
+	}
+	return m
+}
+
+func newRequest(k Key) Message {
+	switch k {
+	case KeyProduce:
+		return new(ProduceRequest)
+	case KeyFetch:
+		return new(FetchRequest)
+	case KeyListOffsets:
+		return new(ListOffsetsRequest)
+	case KeyMetadata:
+		return new(MetadataRequest)
+	case KeyOffsetCommit:
+		return new(OffsetCommitRequest)
+	case KeyOffsetFetch:
+		return new(OffsetFetchRequest)
+	case KeyFindCoordinator:
+		return new(FindCoordinatorRequest)
+	case KeyJoinGroup:
+		return new(JoinGroupRequest)
+	case KeyHeartbeat:
+		return new(HeartbeatRequest)
+	case KeyLeaveGroup:
+		return new(LeaveGroupRequest)
+	case KeySyncGroup:
+		return new(SyncGroupRequest)
+	case KeyAPIVersions:
+		return new(APIVersionsRequest)
+	case KeyCreateTopics:
+		return new(CreateTopicsRequest)
+	case KeyDeleteTopics:
+		return new(DeleteTopicsRequest)
+	case KeyInitProducerID:
+		return new(InitProducerIDRequest)
+	case KeyDescribeCluster:
+		return new(DescribeClusterRequest)
+	}
+	return nil
+}
+
+func newResponse(k Key) Message {
+	switch k {
+	case KeyProduce:
+		return new(ProduceResponse)
+	case KeyFetch:
+		return new(FetchResponse)
+	case KeyListOffsets:
+		return new(ListOffsetsResponse)
+	case KeyMetadata:
+		return new(MetadataResponse)
+	case KeyOffsetCommit:
+		return new(OffsetCommitResponse)
+	case KeyOffsetFetch:
+		return new(OffsetFetchResponse)
+	case KeyFindCoordinator:
+		return new(FindCoordinatorResponse)
+	case KeyJoinGroup:
+		return new(JoinGroupResponse)
+	case KeyHeartbeat:
+		return new(HeartbeatResponse)
+	case KeyLeaveGroup:
+		return new(LeaveGroupResponse)
+	case KeySyncGroup:
+		return new(SyncGroupResponse)
+	case KeyAPIVersions:
+		return new(APIVersionsResponse)
+	case KeyCreateTopics:
+		return new(CreateTopicsResponse)
+	case KeyDeleteTopics:
+		return new(DeleteTopicsResponse)
+	case KeyInitProducerID:
+		return new(InitProducerIDResponse)
+	case KeyDescribeCluster:
+		return new(DescribeClusterResponse)
+	}
+	return nil
+}

@@ -1,0 +1,8 @@
+//go:build !race
+
+package wire
+
+const (
+	raceEnabled = false
+	slowdown    = 1
+)
