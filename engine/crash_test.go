@@ -1,0 +1,237 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/streambus/streambus/engine/batch"
+	"github.com/streambus/streambus/engine/disk"
+)
+
+var (
+	crashSeed   = flag.Uint64("crash.seed", 0, "seed of the first crash history; 0 draws one")
+	crashStates = flag.Int("crash.states", 1200, "how many crash states to try")
+)
+
+var errPowerCut = errors.New("power cut")
+
+// model is what a test knows of one log: every batch it appended, and how many of their records it was told are flushed.
+type model struct {
+	values []string // of every record, by offset
+	acked  int
+	gone   bool // Drop returned
+	going  bool // Drop was called
+}
+
+// TestCrashAnywhere runs random histories on a disk in memory, cuts the power at a random operation (and sometimes again during
+// the recovery), and checks what comes back against the model (E6): all that was acknowledged, nothing that was not appended,
+// no dropped log.
+func TestCrashAnywhere(t *testing.T) {
+	seed := *crashSeed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	n := *crashStates
+	if testing.Short() {
+		n = min(n, 200)
+	}
+	recovered := 0
+	for i := range n {
+		rng := rand.New(rand.NewPCG(seed+uint64(i), 1))
+		if err := crashOnce(rng); err != nil {
+			t.Fatalf("%v\nrepeat: go test ./engine -run TestCrashAnywhere -crash.seed=%d -crash.states=1", err, seed+uint64(i))
+		}
+		recovered++
+	}
+	t.Logf("%d crash states, first seed %d", recovered, seed)
+}
+
+// cutter fails every operation from the n-th on.
+type cutter struct {
+	left atomic.Int64
+	off  atomic.Bool
+}
+
+func (c *cutter) rule(op disk.Op, _ string) error {
+	switch op {
+	case "read", "readdir", "size", "open", "free", "lock":
+	default:
+		if c.left.Add(-1) < 0 {
+			c.off.Store(true)
+		}
+	}
+	if c.off.Load() {
+		return errPowerCut
+	}
+	return nil
+}
+
+func crashOptions(fs disk.FS) Options {
+	return Options{FS: fs, Dir: "/d", CommitFileBytes: 64 << 10, CommitFiles: 3, GroupBytes: 16 << 10, ReserveBytes: -1}
+}
+
+func crashOnce(rng *rand.Rand) error {
+	mem := disk.NewMem()
+	logs := map[string]*model{}
+	rounds := 1 + rng.IntN(3) // lives of the process on this disk
+	for round := range rounds {
+		cut := &cutter{}
+		cut.left.Store(int64(rng.IntN(220)))
+		history(rng, disk.Inject(mem, cut.rule), logs)
+		mem = mem.Crash(rng, []float64{0, 0.1, 0.5, 0.9, 1}[rng.IntN(5)])
+		if rng.IntN(3) == 0 { // the power goes again, in the middle of recovery
+			again := &cutter{}
+			again.left.Store(int64(rng.IntN(40)))
+			if e, err := Open(context.Background(), crashOptions(disk.Inject(mem, again.rule))); err == nil {
+				_ = e.Close()
+			} else if !errors.Is(err, errPowerCut) {
+				return fmt.Errorf("round %d: recovery that was cut off: %w", round, err)
+			}
+			mem = mem.Crash(rng, rng.Float64())
+		}
+		if err := verify(mem, logs); err != nil {
+			return fmt.Errorf("round %d: %w", round, err)
+		}
+	}
+	return nil
+}
+
+// history appends, creates, drops and restarts at random until the power goes.
+func history(rng *rand.Rand, fs disk.FS, logs map[string]*model) {
+	for range 3 {
+		e, err := Open(context.Background(), crashOptions(fs))
+		if err != nil {
+			return
+		}
+		live(rng, e, logs)
+		if e.Close() != nil {
+			return
+		}
+	}
+}
+
+func live(rng *rand.Rand, e *Engine, logs map[string]*model) {
+	open := map[string]*Log{}
+	watch := map[string]*watcher{}
+	defer func() { // what was flushed though nobody waited for it
+		for name, w := range watch {
+			w.mu.Lock()
+			logs[name].acked = max(logs[name].acked, int(w.end))
+			w.mu.Unlock()
+		}
+	}()
+	for range 10 + rng.IntN(60) {
+		name := fmt.Sprintf("t-%d", rng.IntN(4))
+		switch rng.IntN(20) {
+		case 0:
+			if m := logs[name]; m != nil && open[name] != nil {
+				m.going = true
+				if e.Drop(name) != nil {
+					return
+				}
+				delete(open, name)
+				delete(watch, name)
+				logs[name] = &model{gone: true}
+			}
+		case 1:
+			e.target().Full() // asks for a checkpoint
+		default:
+			l := open[name]
+			if l == nil {
+				if logs[name] == nil || logs[name].gone {
+					logs[name] = &model{} // from the call on it may exist
+				}
+				w := newWatcher()
+				var err error
+				if l, err = e.OpenLog(name, LogOptions{Observer: w, SegmentBytes: 6000, IndexIntervalBytes: 500}); err != nil {
+					return
+				}
+				open[name], watch[name] = l, w
+			}
+			if !appendOne(rng, l, watch[name], logs[name]) {
+				return
+			}
+		}
+	}
+}
+
+func appendOne(rng *rand.Rand, l *Log, w *watcher, m *model) bool {
+	n := 1 + rng.IntN(3)
+	b := makeBatch(fmt.Sprintf("%d-%s", rng.IntN(1e6), strings.Repeat("z", rng.IntN(3000))), n, 0)
+	at, err := l.Append(b, 1, nil)
+	if err != nil {
+		return false
+	}
+	m.values = append(m.values[:at.Base], valuesOf(b)...)
+	if rng.IntN(3) == 0 {
+		return true // several in flight
+	}
+	if w.wait(at.Last+1) != nil {
+		return false
+	}
+	m.acked = max(m.acked, int(at.Last)+1)
+	return true
+}
+
+func valuesOf(b batch.Batch) (out []string) {
+	_ = b.Each(func(r batch.Record) bool { out = append(out, string(r.Value)); return true })
+	return out
+}
+
+// verify recovers and compares with the model, which it then brings up to date with what unacknowledged records survived.
+func verify(mem *disk.Mem, logs map[string]*model) error {
+	e, err := Open(context.Background(), crashOptions(mem))
+	if err != nil {
+		return fmt.Errorf("recovery: %w", err)
+	}
+	defer func() { _ = e.Close() }()
+	exists := map[string]bool{}
+	for _, name := range e.Names() {
+		exists[name] = true
+	}
+	for name, m := range logs {
+		if m.gone && exists[name] || !m.gone && !m.going && !exists[name] && m.acked > 0 {
+			return fmt.Errorf("log %s: exists %v, dropped %v, %d acknowledged", name, exists[name], m.gone, m.acked)
+		}
+		if m.going && !exists[name] {
+			logs[name] = &model{gone: true}
+			continue
+		}
+		if !exists[name] {
+			*m = model{}
+			continue
+		}
+		if err := compare(e, name, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func compare(e *Engine, name string, m *model) error {
+	l, err := e.OpenLog(name, LogOptions{IndexIntervalBytes: 500})
+	if err != nil {
+		return err
+	}
+	got, err := readValues(l, 0, 4096)
+	if err != nil {
+		return fmt.Errorf("log %s: %w", name, err)
+	}
+	if len(got) < m.acked || len(got) > len(m.values) {
+		return fmt.Errorf("log %s: %d records, of %d appended %d were acknowledged", name, len(got), len(m.values), m.acked)
+	}
+	for i, v := range got {
+		if want := fmt.Sprintf("%d=%s", i, m.values[i]); v != want {
+			return fmt.Errorf("log %s: record %d is %.60q, appended was %.60q", name, i, v, want)
+		}
+	}
+	m.values, m.acked, m.going = m.values[:len(got)], len(got), false
+	return nil
+}

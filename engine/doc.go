@@ -1,0 +1,46 @@
+// Package engine stores logs of record batches on one disk so that what was acknowledged survives a crash of the process or
+// a loss of power. It knows disks, files, offsets and batches; it knows no socket, topic, user, message or broker.
+//
+// It does not replicate, does not compress or decompress, does not decide who may write (the caller passes the leader epoch)
+// and gives no promise for a disk that lies about a flush.
+//
+//	e, err := engine.Open(ctx, engine.Options{Dir: "/var/lib/streambus"})
+//	l, err := e.OpenLog("orders-0", engine.LogOptions{Observer: partition})
+//	at, err := l.Append(b, epoch, frame) // offsets are stamped; not yet durable
+//	// … partition.Flushed(end): everything below end is durable and may be acknowledged and read
+//	span, err := l.Read(0, highWatermark, 1<<20)
+//
+// # Life of an append
+//
+//	caller's goroutine            committing goroutine            segment goroutine
+//	 Append: sequence, room,
+//	  stamp offset, queue   ───▶   take a group ───────────────▶   write to segments (page cache)
+//	                               write one frame, fdatasync            │
+//	                               ◀─────────────────────────────────────┘
+//	                               make readable, Observer.Flushed
+//	                                      …
+//	checkpoint goroutine: fdatasync the segments written since the last time, write the checkpoint, recycle commit-log files
+//
+// A data directory holds:
+//
+//	.lock                     the process that uses it
+//	checkpoint                where replay begins, and how far each log is durable without it (internal/commit)
+//	commit/%020d.commit       the commit log (internal/commit)
+//	<log>/log.meta            the log's id
+//	<log>/%020d.log           segments: bare record batches, as Kafka lays them out (internal/segment)
+//	<id>.new, <id>.deleted    logs half created, or half removed; gone after the next Open
+//
+// # Invariants
+//
+//	E1  Observer.Flushed(end) is called only when every batch below end is flushed in the commit log and written to its segment.
+//	E2  Offsets are given without gaps, in the order of the commit log.
+//	E3  Nothing at or above the flushed end is ever read.
+//	E4  The first failed write or sync is final: nothing is flushed, acknowledged or retried after it, until Open recovers.
+//	    Reads of what was flushed go on.
+//	E5  A full disk is not a failure: room is reserved before a batch is taken, so it is refused whole (ErrFull).
+//	E6  After Open, each log holds at least every batch for which Flushed was called and nothing that was not appended.
+//	E7  Damage below the checkpoint is reported (ErrCorrupt) and never cut off; above it the commit log is the truth.
+//
+// Lock order: Log.growing, then Log.mu, then the commit queue's; Engine.mu before Log.mu. No lock is held across I/O but
+// Log.growing and Engine.admin, which no Append that finds room ever takes.
+package engine

@@ -1,0 +1,431 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/streambus/streambus/engine/disk"
+	"github.com/streambus/streambus/engine/internal/commit"
+	"github.com/streambus/streambus/engine/internal/segment"
+)
+
+// Engine is one data directory on one disk. It is safe for concurrent use.
+type Engine struct {
+	o         Options
+	lock      io.Closer
+	committer *commit.Committer
+	summary   Summary
+
+	admin sync.Mutex // serialises OpenLog and Drop; held across their I/O
+
+	mu      sync.Mutex
+	logs    map[string]*Log            // open ones, by name
+	known   map[uint64]commit.LogState // all logs that exist; of open ones only ID and Name count
+	damaged map[uint64]error           // logs that recovery found damaged
+	nextLog uint64
+	drops   map[uint64]commit.LSN // being removed: replay must begin at or below the LSN until the folder is gone
+	closed  bool
+
+	errMu  sync.Mutex
+	err    error // E4
+	failed chan struct{}
+
+	wake chan struct{} // a checkpoint would be good
+	stop chan struct{}
+	wg   sync.WaitGroup
+
+	// Owned by the segment goroutine and the committing goroutine: what the current group touches.
+	writing []*part
+	flushed []*Log
+}
+
+// Summary says what Open found and did.
+type Summary struct {
+	Logs     int           // logs found
+	Frames   int           // group commits replayed over the segments
+	Clean    bool          // the last user of the directory closed it
+	Torn     bool          // the commit log ended in a write that was never acknowledged
+	Duration time.Duration // of Open
+}
+
+const (
+	lockFile       = ".lock"
+	checkpointFile = "checkpoint"
+	commitDir      = "commit"
+	newSuffix      = ".new"
+	deletedSuffix  = ".deleted"
+)
+
+// checkpointInterval bounds what a restart must replay when little is written. time.Duration.
+const checkpointInterval = time.Minute
+
+// Open opens or creates the data directory and recovers it: on return every log that was acknowledged is there. ctx ends it
+// early. Errors: ErrLocked, ErrCorrupt, or I/O errors, each naming the path.
+func Open(ctx context.Context, o Options) (*Engine, error) {
+	o.defaults()
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	begin := time.Now()
+	if err := makeDir(o.FS, path.Clean(o.Dir)); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	lock, err := o.FS.Lock(path.Join(o.Dir, lockFile))
+	if errors.Is(err, disk.ErrLocked) {
+		return nil, fmt.Errorf("%w: %w", ErrLocked, err)
+	} else if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	e := &Engine{
+		o: o, lock: lock,
+		logs: map[string]*Log{}, known: map[uint64]commit.LogState{}, damaged: map[uint64]error{}, drops: map[uint64]commit.LSN{},
+		failed: make(chan struct{}), wake: make(chan struct{}, 1), stop: make(chan struct{}),
+	}
+	if err := e.begin(ctx); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	e.summary.Duration = time.Since(begin)
+	return e, nil
+}
+
+// makeDir makes a folder and its missing parents, durably: a data directory whose own name is lost is lost as a whole.
+func makeDir(fsys disk.FS, dir string) error {
+	_, err := fsys.ReadDir(dir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := path.Dir(dir)
+	if err := makeDir(fsys, parent); err != nil {
+		return err
+	}
+	if err := fsys.MkdirAll(dir); err != nil {
+		return err
+	}
+	return fsys.SyncDir(parent)
+}
+
+// begin recovers, and starts the goroutines.
+func (e *Engine) begin(ctx context.Context) error {
+	r, err := recoverDir(ctx, e.o)
+	if err != nil {
+		if errors.Is(err, commit.ErrCorrupt) || errors.Is(err, segment.ErrCorrupt) {
+			err = fmt.Errorf("%w: %w", ErrCorrupt, err)
+		}
+		return fmt.Errorf("recovery of %s: %w", e.o.Dir, err)
+	}
+	e.known, e.damaged, e.nextLog, e.summary = r.logs, r.damaged, r.nextLog, r.summary
+	e.committer, err = commit.Start(commit.Options{
+		FS: e.o.FS, Dir: path.Join(e.o.Dir, commitDir), FileBytes: e.o.CommitFileBytes, Files: e.o.CommitFiles,
+		GroupBytes: e.o.GroupBytes, QueueBytes: e.o.QueueBytes, Target: (*target)(e),
+	}, r.end)
+	if err != nil {
+		return fmt.Errorf("commit log of %s: %w", e.o.Dir, err)
+	}
+	e.wg.Go(e.checkpoints)
+	e.wg.Go(e.tellFailure)
+	return nil
+}
+
+// Summary says what Open found and did.
+func (e *Engine) Summary() Summary { return e.summary }
+
+// Names lists the logs in the data directory, sorted.
+func (e *Engine) Names() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	out := make([]string, 0, len(e.known))
+	for _, s := range e.known {
+		out = append(out, s.Name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+var validName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,255}$`)
+
+func checkName(name string) error {
+	switch {
+	case !validName.MatchString(name), name == ".", name == "..", name == lockFile, name == commitDir,
+		strings.HasPrefix(name, checkpointFile), strings.HasSuffix(name, newSuffix), strings.HasSuffix(name, deletedSuffix):
+		return fmt.Errorf("%q is not the name of a log: 1 to 255 letters, digits, '.', '_' or '-', and none that the engine uses", name)
+	}
+	return nil
+}
+
+// OpenLog gives the log of that name (a folder name: letters, digits, '.', '_', '-'), created durably when missing. A log
+// may be opened once, until it is dropped. Errors: ErrCorrupt when the log is damaged, ErrFull, ErrFailed, ErrClosed.
+func (e *Engine) OpenLog(name string, o LogOptions) (*Log, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	o.defaults(e.o.CommitFileBytes)
+	e.admin.Lock()
+	defer e.admin.Unlock()
+	s, exists, err := e.lookUp(name)
+	if err != nil {
+		return nil, err
+	}
+	if !exists {
+		if s, err = e.create(name, &o); err != nil {
+			return nil, err
+		}
+	}
+	l := &Log{e: e, id: s.ID, name: name, dir: path.Join(e.o.Dir, name), o: o, start: s.Start, next: s.End, flushed: s.End}
+	if err := l.load(s); err != nil {
+		return nil, errors.Join(err, l.close())
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.Err(); err != nil { // too late to be told by tellFailure
+		return nil, errors.Join(err, l.close())
+	}
+	e.logs[name] = l
+	e.known[s.ID] = s
+	return l, nil
+}
+
+func (e *Engine) lookUp(name string) (s commit.LogState, exists bool, err error) {
+	if err := e.Err(); err != nil {
+		return s, false, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return s, false, ErrClosed
+	}
+	if e.logs[name] != nil {
+		return s, false, fmt.Errorf("log %s is open already", name)
+	}
+	for id, s := range e.known {
+		if s.Name == name {
+			return s, true, e.damaged[id]
+		}
+	}
+	return s, false, nil
+}
+
+// create makes the folder of a new log: built beside, then renamed, so that it is there whole or not at all.
+func (e *Engine) create(name string, o *LogOptions) (s commit.LogState, err error) {
+	if err := e.checkReserve(o, minStep); err != nil {
+		return s, err
+	}
+	e.mu.Lock()
+	s = commit.LogState{ID: e.nextLog, Name: name}
+	e.nextLog++
+	e.mu.Unlock()
+	fs, tmp := e.o.FS, path.Join(e.o.Dir, fmt.Sprintf("%d%s", s.ID, newSuffix))
+	if err = fs.MkdirAll(tmp); err == nil {
+		err = writeMeta(fs, tmp, s.ID)
+	}
+	if err == nil {
+		var seg *segment.Segment
+		if seg, err = segment.Create(fs, tmp, 0, o.IndexIntervalBytes); err == nil {
+			err = seg.Release()
+		}
+	}
+	if err == nil {
+		err = fs.Rename(tmp, path.Join(e.o.Dir, name))
+	}
+	if err == nil {
+		err = fs.SyncDir(e.o.Dir)
+	}
+	if err != nil {
+		_ = removeAll(fs, tmp) // what is left, the next Open removes
+		return s, e.growthError(fmt.Errorf("create log %s: %w", name, err))
+	}
+	return s, nil
+}
+
+// load opens the segments of a recovered log and rebuilds what is kept in memory.
+func (l *Log) load(s commit.LogState) error {
+	bases, err := segmentBases(l.e.o.FS, l.dir)
+	if err != nil {
+		return err
+	}
+	if len(bases) == 0 {
+		return fmt.Errorf("%w: log %s has no segment files in %s", ErrCorrupt, l.name, l.dir)
+	}
+	next := bases[0]
+	for i, base := range bases {
+		if base < next {
+			return fmt.Errorf("%w: log %s: segment %s begins before the one below it ends (%d)", ErrCorrupt, l.name, segment.Name(base), next)
+		}
+		seg, err := segment.Open(l.e.o.FS, l.dir, base, l.o.IndexIntervalBytes)
+		if err != nil {
+			return err
+		}
+		l.parts = append(l.parts, &part{log: l, seg: seg})
+		size, err := seg.FileSize()
+		if err != nil {
+			return err
+		}
+		if i == len(bases)-1 {
+			l.tail = size
+			seg.SetAllocated(size)
+		}
+		if next, err = seg.Scan(size, l.producers.Update); err != nil {
+			return fmt.Errorf("%w: %w", ErrCorrupt, err)
+		}
+	}
+	if next != s.End {
+		return fmt.Errorf("%w: log %s ends at offset %d, the checkpoint says %d", ErrCorrupt, l.name, next, s.End)
+	}
+	return nil
+}
+
+// Drop removes a log and its data, durably. Spans already given stay readable until released; batches still queued are
+// reported to the Observer as ever. Errors: those of OpenLog, or that there is no such log.
+func (e *Engine) Drop(name string) error {
+	e.admin.Lock()
+	defer e.admin.Unlock()
+	s, l, err := e.beginDrop(name)
+	if err != nil {
+		return err
+	}
+	done := make(dropped)
+	if err := e.committer.Enqueue(commit.Entry{Kind: commit.Drop, Log: s.ID, Ref: done}); err != nil {
+		return e.refusal(err)
+	}
+	select {
+	case <-done:
+	case <-e.failed:
+		return e.Err()
+	}
+	gone := path.Join(e.o.Dir, fmt.Sprintf("%d%s", s.ID, deletedSuffix))
+	if err = e.o.FS.Rename(path.Join(e.o.Dir, name), gone); err == nil {
+		err = e.o.FS.SyncDir(e.o.Dir)
+	}
+	if err != nil {
+		return e.fail(fmt.Errorf("drop log %s: %w", name, err))
+	}
+	e.mu.Lock()
+	delete(e.known, s.ID)
+	delete(e.damaged, s.ID)
+	delete(e.logs, name)
+	delete(e.drops, s.ID)
+	e.mu.Unlock()
+	e.target().Full() // a checkpoint may have been held back
+	if l != nil {
+		err = l.close()
+	}
+	e.wg.Go(func() { _ = removeAll(e.o.FS, gone) }) // the next Open goes on where this ends
+	return err
+}
+
+// dropped is closed when a Drop entry is flushed.
+type dropped chan struct{}
+
+func (e *Engine) beginDrop(name string) (s commit.LogState, l *Log, err error) {
+	if err := e.Err(); err != nil {
+		return s, nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return s, nil, ErrClosed
+	}
+	for _, k := range e.known {
+		if k.Name != name {
+			continue
+		}
+		if l = e.logs[name]; l != nil {
+			l.stop()
+		}
+		e.drops[k.ID] = e.committer.Durable()
+		return k, l, nil
+	}
+	return s, nil, fmt.Errorf("drop: there is no log %s", name)
+}
+
+// Err is nil, or the first disk error wrapped in ErrFailed.
+func (e *Engine) Err() error {
+	e.errMu.Lock()
+	defer e.errMu.Unlock()
+	return e.err
+}
+
+// Failed is closed when the disk fails (Err says why).
+func (e *Engine) Failed() <-chan struct{} { return e.failed }
+
+// fail makes err final for the whole disk (E4) and returns it wrapped.
+func (e *Engine) fail(err error) error {
+	e.note(err)
+	e.committer.Fail(err)
+	return e.Err()
+}
+
+// note keeps the first error; tellFailure spreads it.
+func (e *Engine) note(err error) {
+	e.errMu.Lock()
+	defer e.errMu.Unlock()
+	if e.err != nil {
+		return
+	}
+	e.err = fmt.Errorf("%w: %w", ErrFailed, err)
+	close(e.failed)
+	e.o.Logger.Error("disk has failed; nothing more is acknowledged, restart to recover", "dir", e.o.Dir, "err", err)
+}
+
+// tellFailure tells the observers when the disk fails. It is a goroutine of its own, since the failure may be found by an
+// Append whose caller holds the lock that its observer takes.
+func (e *Engine) tellFailure() {
+	select {
+	case <-e.stop:
+		return
+	case <-e.failed:
+	}
+	err := e.Err()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, l := range e.logs {
+		if l.o.Observer != nil {
+			l.o.Observer.Failed(err)
+		}
+	}
+}
+
+// refusal turns what the commit log says into this package's errors.
+func (e *Engine) refusal(err error) error {
+	if errors.Is(err, commit.ErrClosed) {
+		return ErrClosed
+	}
+	e.note(err)
+	return e.Err()
+}
+
+// Close flushes what was appended, writes a checkpoint so that the next Open replays nothing, and closes all files. It returns the
+// disk's error if it has failed.
+func (e *Engine) Close() error {
+	e.admin.Lock()
+	defer e.admin.Unlock()
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return nil
+	}
+	e.closed = true
+	logs := e.logs
+	e.mu.Unlock()
+	for _, l := range logs {
+		l.stop()
+	}
+	err := e.committer.Close() // checkpoints go on meanwhile: what is queued may need a recycled file
+	close(e.stop)
+	e.wg.Wait()
+	if err == nil && e.Err() == nil {
+		err = e.checkpoint(true)
+	}
+	for _, l := range logs {
+		err = errors.Join(err, l.close())
+	}
+	return errors.Join(err, e.lock.Close())
+}

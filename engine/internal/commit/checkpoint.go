@@ -1,0 +1,191 @@
+package commit
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"path"
+
+	"github.com/streambus/streambus/engine/batch"
+	"github.com/streambus/streambus/engine/disk"
+)
+
+var errUnexpectedEOF = io.ErrUnexpectedEOF
+
+// Checkpoint says from where the commit log must be replayed, and how far each log is durable in its segments without it.
+//
+// The file DIR/checkpoint, little-endian, replaced as a whole (written beside, synced, renamed, folder synced):
+//
+//	 0  8  magic    "SBCHKPT1"
+//	 8  4  crc      CRC-32C of bytes [12, end)
+//	12  4  logs     how many follow
+//	16  8  lsn      replay begins here
+//	24  8  nextLog  log ids from here on are unused
+//	32  4  flags    bit 0: the engine was closed, nothing follows lsn
+//	36  4  zero
+//	40  …  a log, 40 bytes and its name:
+//	           0  8  id
+//	           8  8  start     first offset kept
+//	          16  8  end       offset after the last durable record
+//	          24  8  segment   base offset of the segment that end lies in
+//	          32  4  position  bytes of that segment below end
+//	          36  4  name      length of the name that follows
+//	          40  …  name
+type Checkpoint struct {
+	LSN     LSN
+	NextLog uint64
+	Clean   bool
+	Logs    []LogState
+}
+
+// LogState is one log as of a checkpoint.
+type LogState struct {
+	ID         uint64
+	Name       string
+	Start, End batch.Offset
+	Segment    batch.Offset
+	Position   int64 // < 2^31
+}
+
+const (
+	checkpointMagic  = "SBCHKPT1"
+	checkpointHeader = 40
+	logStateSize     = 40
+	maxName          = 255
+)
+
+// Append encodes the checkpoint.
+func (c *Checkpoint) Append(dst []byte) []byte {
+	at := len(dst)
+	dst = append(dst, checkpointMagic...)
+	dst = append(dst, 0, 0, 0, 0) // crc
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(c.Logs)))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(c.LSN))
+	dst = binary.LittleEndian.AppendUint64(dst, c.NextLog)
+	var flags uint32
+	if c.Clean {
+		flags = 1
+	}
+	dst = binary.LittleEndian.AppendUint32(dst, flags)
+	dst = append(dst, 0, 0, 0, 0)
+	for _, l := range c.Logs {
+		dst = binary.LittleEndian.AppendUint64(dst, l.ID)
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(l.Start))
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(l.End))
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(l.Segment))
+		dst = binary.LittleEndian.AppendUint32(dst, uint32(l.Position))
+		dst = binary.LittleEndian.AppendUint32(dst, uint32(len(l.Name)))
+		dst = append(dst, l.Name...)
+	}
+	binary.LittleEndian.PutUint32(dst[at+8:], crc32.Checksum(dst[at+12:], castagnoli))
+	return dst
+}
+
+// ParseCheckpoint decodes what Append wrote. Error: ErrCorrupt.
+func ParseCheckpoint(b []byte) (*Checkpoint, error) {
+	if len(b) < checkpointHeader || string(b[:8]) != checkpointMagic {
+		return nil, fmt.Errorf("%w: not a checkpoint", ErrCorrupt)
+	}
+	if crc32.Checksum(b[12:], castagnoli) != binary.LittleEndian.Uint32(b[8:]) {
+		return nil, fmt.Errorf("%w: checkpoint has a wrong checksum", ErrCorrupt)
+	}
+	n := int(binary.LittleEndian.Uint32(b[12:]))
+	c := &Checkpoint{
+		LSN:     LSN(binary.LittleEndian.Uint64(b[16:])),
+		NextLog: binary.LittleEndian.Uint64(b[24:]),
+		Clean:   binary.LittleEndian.Uint32(b[32:])&1 != 0,
+	}
+	b = b[checkpointHeader:]
+	if n > len(b)/logStateSize {
+		return nil, fmt.Errorf("%w: checkpoint claims %d logs in %d bytes", ErrCorrupt, n, len(b))
+	}
+	c.Logs = make([]LogState, 0, n)
+	for range n {
+		l, rest, ok := parseLogState(b)
+		if !ok {
+			return nil, fmt.Errorf("%w: checkpoint ends in the middle of a log", ErrCorrupt)
+		}
+		c.Logs, b = append(c.Logs, l), rest
+	}
+	if len(b) != 0 {
+		return nil, fmt.Errorf("%w: %d bytes after the checkpoint's last log", ErrCorrupt, len(b))
+	}
+	return c, nil
+}
+
+func parseLogState(b []byte) (l LogState, rest []byte, ok bool) {
+	if len(b) < logStateSize {
+		return l, nil, false
+	}
+	l = LogState{
+		ID:       binary.LittleEndian.Uint64(b),
+		Start:    batch.Offset(binary.LittleEndian.Uint64(b[8:])),
+		End:      batch.Offset(binary.LittleEndian.Uint64(b[16:])),
+		Segment:  batch.Offset(binary.LittleEndian.Uint64(b[24:])),
+		Position: int64(binary.LittleEndian.Uint32(b[32:])),
+	}
+	n := int64(binary.LittleEndian.Uint32(b[36:]))
+	if b = b[logStateSize:]; n > maxName || n > int64(len(b)) {
+		return l, nil, false
+	}
+	l.Name = string(b[:n])
+	return l, b[n:], true
+}
+
+// ReadCheckpoint loads the file; fs.ErrNotExist when there is none. Errors: ErrCorrupt, I/O errors.
+func ReadCheckpoint(d disk.FS, name string) (*Checkpoint, error) {
+	f, err := d.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	if size > 1<<30 {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: ErrCorrupt}
+	}
+	b := make([]byte, size)
+	if err := disk.ReadFull(f, b, 0); err != nil {
+		return nil, err
+	}
+	c, err := ParseCheckpoint(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; restore it or the data directory from a copy", name, err)
+	}
+	return c, nil
+}
+
+// WriteCheckpoint replaces the file durably.
+func WriteCheckpoint(d disk.FS, name string, c *Checkpoint) error {
+	return ReplaceFile(d, name, c.Append(nil))
+}
+
+// ReplaceFile replaces a small file durably: after it returns, and after a crash at any moment, the file is the old or the
+// new one, whole.
+func ReplaceFile(d disk.FS, name string, content []byte) error {
+	tmp := name + ".tmp"
+	if err := d.Remove(tmp); err != nil && !isNotExist(err) {
+		return err
+	}
+	f, err := d.Create(tmp)
+	if err != nil {
+		return err
+	}
+	if err = f.WriteVec([][]byte{content}, 0); err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = d.Rename(tmp, name)
+	}
+	if err == nil {
+		err = d.SyncDir(path.Dir(name))
+	}
+	return err
+}

@@ -1,0 +1,242 @@
+package commit
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// supply prepares commit-log files ahead of need and recycles old ones.
+type supply struct {
+	o     Options
+	mu    sync.Mutex
+	cond  sync.Cond
+	used  []*usedFile // in order of sequence; the last is the current one, or the one prepared
+	ready *file       // prepared and not yet taken
+	spare []string    // paths of files of zeros or old frames
+	seq   uint64      // of the next file
+	base  LSN         // of the next file
+	names int         // counter for spare names
+	done  bool
+	err   error
+}
+
+type usedFile struct {
+	name string
+	end  LSN
+}
+
+// openSupply turns every file that the folder holds into a spare: all are covered by a checkpoint when it is called.
+func openSupply(o Options, at LSN) (*supply, error) {
+	s := &supply{o: o, base: pageUp(at)}
+	s.cond.L = &s.mu
+	l, err := list(o.FS, o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range l.spares {
+		if err := s.adopt(name); err != nil {
+			return nil, err
+		}
+	}
+	for _, seq := range l.files {
+		name := s.spareName()
+		if err := o.FS.Rename(fileName(o.Dir, seq), name); err != nil {
+			return nil, err
+		}
+		if err := s.adopt(name); err != nil {
+			return nil, err
+		}
+		s.seq = seq + 1
+	}
+	if err := s.checkRoom(); err != nil {
+		return nil, err
+	}
+	return s, o.FS.SyncDir(o.Dir)
+}
+
+// checkRoom refuses to begin where the files that must exist would not fit: they are made only when they are needed, and then it
+// would be the disk's failure.
+func (s *supply) checkRoom() error {
+	need := int64(minFiles-len(s.spare)) * s.o.FileBytes
+	if need <= 0 {
+		return nil
+	}
+	free, err := s.o.FS.Free(s.o.Dir)
+	if err != nil {
+		return err
+	}
+	if free < need {
+		return fmt.Errorf("%s: %w: the commit log needs %d MiB, %d MiB are free; free some space, or make its files smaller (commit.log.file.bytes)", s.o.Dir, syscall.ENOSPC, need>>20, free>>20)
+	}
+	return nil
+}
+
+// minFiles must exist for the log to circulate: one in use and one to go on in. Further ones are a convenience, so a full
+// disk does not stop the log when it finds no room for them.
+const minFiles = 2
+
+func (s *supply) spareName() string {
+	for {
+		s.names++
+		name := path.Join(s.o.Dir, fmt.Sprintf("%d%s", s.names, spareSuffix))
+		f, err := s.o.FS.Open(name)
+		if err != nil {
+			return name
+		}
+		_ = f.Close() // only looked whether it exists
+	}
+}
+
+// adopt keeps a spare of the right size, and removes another.
+func (s *supply) adopt(name string) error {
+	f, err := s.o.FS.Open(name)
+	if err != nil {
+		return err
+	}
+	size, err := f.Size()
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	if size != s.o.FileBytes || len(s.spare) >= s.o.Files {
+		return s.o.FS.Remove(name)
+	}
+	s.spare = append(s.spare, name)
+	return nil
+}
+
+// first prepares and takes the file to begin with.
+func (s *supply) first() (*file, error) {
+	f, err := s.prepare()
+	if err != nil {
+		return nil, err
+	}
+	s.used = append(s.used, &usedFile{name: f.name, end: f.end()})
+	return f, nil
+}
+
+// prepare makes the next file of a spare, or of a new one. Called by one goroutine at a time; does I/O without the lock.
+func (s *supply) prepare() (*file, error) {
+	s.mu.Lock()
+	var name string
+	if n := len(s.spare); n > 0 {
+		name, s.spare = s.spare[n-1], s.spare[:n-1]
+	}
+	h := header{sequence: s.seq, generation: newGeneration(), start: s.base, size: s.o.FileBytes}
+	s.mu.Unlock()
+	name, err := s.asSpare(name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := takeSpare(s.o.FS, s.o.Dir, name, h)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.seq, s.base = h.sequence+1, h.end()
+	s.mu.Unlock()
+	return f, nil
+}
+
+// asSpare makes a new spare when name is empty, and gives a used file the name of one: a crash while its header is written
+// anew must not leave a file whose name and header disagree.
+func (s *supply) asSpare(name string) (string, error) {
+	if strings.HasSuffix(name, spareSuffix) {
+		return name, nil
+	}
+	spare := s.spareName()
+	if name == "" {
+		return spare, createSpare(s.o.FS, spare, s.o.FileBytes)
+	}
+	if err := s.o.FS.Rename(name, spare); err != nil {
+		return "", err
+	}
+	return spare, s.o.FS.SyncDir(s.o.Dir)
+}
+
+// run keeps one file prepared ahead, as long as the number of files allows, until stop.
+func (s *supply) run(fail func(error)) {
+	for s.wantsFile() {
+		f, err := s.prepare()
+		s.mu.Lock()
+		if errors.Is(err, syscall.ENOSPC) && len(s.used) >= minFiles {
+			s.o.Files = len(s.used) // go round with what there is
+			s.mu.Unlock()
+			continue
+		}
+		if err != nil {
+			s.err = err
+		} else {
+			s.ready = f
+			s.used = append(s.used, &usedFile{name: f.name, end: f.end()})
+		}
+		s.mu.Unlock()
+		s.cond.Broadcast()
+		if err != nil {
+			fail(err)
+			return
+		}
+	}
+}
+
+// wantsFile waits until a file should be prepared; false when the supply is stopped.
+func (s *supply) wantsFile() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !s.done && (s.ready != nil || (len(s.spare) == 0 && len(s.used) >= s.o.Files)) {
+		s.cond.Wait()
+	}
+	return !s.done
+}
+
+// next takes the prepared file, waiting for it.
+func (s *supply) next() (*file, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.ready == nil && s.err == nil && !s.done {
+		s.cond.Wait()
+	}
+	if s.ready == nil {
+		if s.err != nil {
+			return nil, s.err
+		}
+		return nil, ErrClosed
+	}
+	f := s.ready
+	s.ready = nil
+	s.cond.Broadcast()
+	return f, nil
+}
+
+// recycle turns the files that end at or below at into spares.
+func (s *supply) recycle(at LSN) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.used) > 1 && s.used[0].end <= at {
+		s.spare = append(s.spare, s.used[0].name)
+		s.used = s.used[1:]
+	}
+	s.cond.Broadcast()
+}
+
+// stop ends the goroutine and wakes whoever waits.
+func (s *supply) stop() {
+	s.mu.Lock()
+	s.done = true
+	s.mu.Unlock()
+	s.cond.Broadcast()
+}
+
+// close lets go of a file that was prepared and not taken. Call it when run has returned.
+func (s *supply) close() error {
+	if s.ready == nil {
+		return nil
+	}
+	return s.ready.Close()
+}

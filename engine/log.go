@@ -1,0 +1,307 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"syscall"
+
+	"github.com/streambus/streambus/engine/batch"
+	"github.com/streambus/streambus/engine/internal/commit"
+	"github.com/streambus/streambus/engine/internal/producer"
+	"github.com/streambus/streambus/engine/internal/segment"
+)
+
+// Log is one partition's log. It is safe for concurrent use.
+type Log struct {
+	e    *Engine
+	id   uint64
+	name string
+	dir  string
+	o    LogOptions
+
+	growing sync.Mutex // held while a segment grows or is rolled: the only I/O that an append may wait for
+
+	mu        sync.Mutex
+	parts     []*part      // the segments, in order; the last one is appended to
+	start     batch.Offset // first offset kept
+	next      batch.Offset // next to be given
+	tail      int64        // where in the last segment the next batch goes
+	flushed   batch.Offset // E1
+	producers producer.Table
+	rolling   bool // the last segment takes no more
+	closed    bool
+
+	touched bool // owned by the committing goroutine: already in the group's list
+}
+
+// part is one segment of a log, and what the engine's goroutines gather for it.
+type part struct {
+	log *Log
+	seg *segment.Segment
+
+	dirty bool // guarded by log.mu: flushed bytes since the last checkpoint
+
+	// Owned by the segment goroutine: the run of batches that one write takes.
+	run [][]byte
+	pos int64
+}
+
+// Appended says where a batch went.
+type Appended struct {
+	Base, Last batch.Offset // offsets of its first and last record
+	Duplicate  bool         // the producer had sent it before: these are the offsets it got then, and nothing was written
+}
+
+// Append checks the producer's sequence, gives the batch its offsets by stamping it in place, and queues it for the next
+// group commit. It does no I/O but for growing a segment. When the queue is full it waits for the committing goroutine, so the
+// caller must not hold a lock that its Observer takes. The caller must have accepted the batch by Batch.CheckFresh: Append does not look at the CRC again. The batch is durable, and readable, when
+// Observer.Flushed passes Last.
+//
+// On success the engine keeps b until it calls own.Release (once; own may be nil); on error it keeps nothing and does not call it.
+// Errors: ErrTooLarge, ErrFull, ErrOutOfOrderSequence, ErrFencedProducer, ErrFailed, ErrClosed.
+func (l *Log) Append(b batch.Batch, epoch batch.Epoch, own Owner) (Appended, error) {
+	if len(b) > l.o.MaxBatchBytes {
+		return Appended{}, fmt.Errorf("%w: %d bytes, %s takes %d", ErrTooLarge, len(b), l.name, l.o.MaxBatchBytes)
+	}
+	if err := l.e.committer.Admit(len(b)); err != nil {
+		return Appended{}, l.e.refusal(err)
+	}
+	at, queued, err := l.append(b, epoch, own)
+	if queued {
+		return at, nil
+	}
+	l.e.committer.Dismiss(len(b))
+	if err == nil && own != nil { // a duplicate
+		own.Release()
+	}
+	return at, err
+}
+
+func (l *Log) append(b batch.Batch, epoch batch.Epoch, own Owner) (at Appended, queued bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		if l.closed {
+			return at, false, fmt.Errorf("%w: %s", ErrClosed, l.name)
+		}
+		base, duplicate, err := l.producers.Check(b)
+		if err != nil {
+			return at, false, sequenceError(l.name, err)
+		}
+		if duplicate {
+			return Appended{Base: base, Last: base + batch.Offset(b.LastOffsetDelta()), Duplicate: true}, false, nil
+		}
+		if l.hasRoom(b) {
+			break
+		}
+		l.mu.Unlock()
+		err = l.grow(b)
+		l.mu.Lock()
+		if err != nil {
+			return at, false, err
+		}
+	}
+	at, err = l.take(b, epoch, own)
+	return at, err == nil, err
+}
+
+// take stamps and queues a batch for which there is room (E2: both under the lock).
+func (l *Log) take(b batch.Batch, epoch batch.Epoch, own Owner) (Appended, error) {
+	p := l.parts[len(l.parts)-1]
+	b.Stamp(l.next, epoch)
+	err := l.e.committer.Enqueue(commit.Entry{Kind: commit.Append, Log: l.id, Segment: p.seg.Base, Position: l.tail, Batch: b, Ref: p, Owner: own})
+	if err != nil {
+		return Appended{}, l.e.refusal(err)
+	}
+	l.producers.Update(b)
+	l.next = b.NextOffset()
+	l.tail += int64(len(b))
+	return Appended{Base: b.BaseOffset(), Last: b.LastOffset()}, nil
+}
+
+func sequenceError(name string, err error) error {
+	if errors.Is(err, producer.ErrFenced) {
+		return fmt.Errorf("%w: %s: %w", ErrFencedProducer, name, err)
+	}
+	return fmt.Errorf("%w: %s: %w", ErrOutOfOrderSequence, name, err)
+}
+
+// hasRoom says whether the last segment can take b now.
+func (l *Log) hasRoom(b batch.Batch) bool {
+	return !l.rolling && !l.mustRoll(b) && l.tail+int64(len(b)) <= l.parts[len(l.parts)-1].seg.Allocated()
+}
+
+// mustRoll says whether b belongs into a new segment. An empty segment takes any batch.
+func (l *Log) mustRoll(b batch.Batch) bool {
+	seg := l.parts[len(l.parts)-1].seg
+	return l.tail > 0 && (l.tail+int64(len(b)) > l.o.SegmentBytes || int64(l.next-seg.Base)+int64(b.LastOffsetDelta()) > segment.MaxBytes)
+}
+
+// grow makes room for b: a new segment, or more of the last one (E5). Only one goroutine at a time does it for a log.
+func (l *Log) grow(b batch.Batch) error {
+	l.growing.Lock()
+	defer l.growing.Unlock()
+	l.mu.Lock()
+	if l.closed || l.hasRoom(b) { // somebody else was faster
+		l.mu.Unlock()
+		return nil
+	}
+	l.rolling = l.mustRoll(b)
+	roll, base, tail, seg := l.rolling, l.next, l.tail, l.parts[len(l.parts)-1].seg
+	l.mu.Unlock()
+	if roll {
+		return l.roll(base)
+	}
+	return l.reserve(seg, tail+int64(len(b)))
+}
+
+// roll begins a segment at base. While it does, no batch is taken, so base stays the next offset.
+func (l *Log) roll(base batch.Offset) error {
+	seg, err := l.newSegment(base)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rolling = false
+	if err != nil {
+		return err
+	}
+	l.parts = append(l.parts, &part{log: l, seg: seg})
+	l.tail = 0
+	return nil
+}
+
+func (l *Log) newSegment(base batch.Offset) (*segment.Segment, error) {
+	if err := l.e.checkReserve(&l.o, minStep); err != nil {
+		return nil, err
+	}
+	seg, err := segment.Create(l.e.o.FS, l.dir, base, l.o.IndexIntervalBytes)
+	if err != nil {
+		return nil, l.e.growthError(err)
+	}
+	return seg, nil
+}
+
+// Room is reserved in steps that grow with the segment: a thousand small logs should not hold gigabytes, and a busy one
+// should not ask for room at every batch.
+const (
+	minStep = 256 << 10
+	maxStep = 16 << 20
+)
+
+// reserve makes sure that the file system has room for the segment up to need bytes at least.
+func (l *Log) reserve(seg *segment.Segment, need int64) error {
+	had := seg.Allocated() // only grow changes it
+	step := min(max(had, minStep), maxStep)
+	target := max(need, min(had+step, l.o.SegmentBytes))
+	if err := l.e.checkReserve(&l.o, target-had); err != nil {
+		return err
+	}
+	if err := seg.Allocate(target); err != nil {
+		return l.e.growthError(err)
+	}
+	l.mu.Lock()
+	seg.SetAllocated(target)
+	l.mu.Unlock()
+	return nil
+}
+
+// checkReserve refuses growth that would eat into the space which deletes and commits need.
+func (e *Engine) checkReserve(o *LogOptions, n int64) error {
+	if o.Reserve || e.o.ReserveBytes == 0 {
+		return nil
+	}
+	free, err := e.o.FS.Free(e.o.Dir)
+	if err != nil {
+		return e.fail(err)
+	}
+	if free-n < e.o.ReserveBytes {
+		return fmt.Errorf("%w: %s has %d MiB free, of which %d MiB are kept in reserve; free some space or lower the reserve", ErrFull, e.o.Dir, free>>20, e.o.ReserveBytes>>20)
+	}
+	return nil
+}
+
+// growthError sorts what can go wrong when a file is created or extended: a full disk and a lack of descriptors or memory
+// pass, anything else is the disk's end (E4).
+func (e *Engine) growthError(err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOMEM):
+		return fmt.Errorf("%w: %w; raise the limit of open files", ErrFull, err)
+	}
+	return e.fail(err)
+}
+
+// StartOffset is the first offset kept.
+func (l *Log) StartOffset() batch.Offset {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.start
+}
+
+// FlushedEnd is the offset after the last durable record.
+func (l *Log) FlushedEnd() batch.Offset {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.flushed
+}
+
+// EndOffset is the next offset to be given.
+func (l *Log) EndOffset() batch.Offset {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.next
+}
+
+// Name is the name that the log was opened by.
+func (l *Log) Name() string { return l.name }
+
+// SizeBytes is the size of all segments, as far as flushed.
+func (l *Log) SizeBytes() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var n int64
+	for _, p := range l.parts {
+		n += p.seg.Size()
+	}
+	return n
+}
+
+// state is how far the log is readable, for a checkpoint, and the segments that must be durable for that to hold after it.
+// The segments are acquired.
+func (l *Log) state() (s commit.LogState, dirty []*segment.Segment) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s = commit.LogState{ID: l.id, Name: l.name, Start: l.start, End: l.flushed, Segment: l.parts[0].seg.Base}
+	for _, p := range l.parts {
+		if p.seg.Size() > 0 {
+			s.Segment, s.Position = p.seg.Base, p.seg.Size()
+		}
+		if p.dirty {
+			p.dirty = false
+			p.seg.Acquire()
+			dirty = append(dirty, p.seg)
+		}
+	}
+	return s, dirty
+}
+
+// close stops appends and lets the segments go; spans keep theirs.
+func (l *Log) close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	var err error
+	for _, p := range l.parts {
+		err = errors.Join(err, p.seg.Release())
+	}
+	l.parts = nil
+	return err
+}
+
+// stop makes Append refuse; what is queued still goes on.
+func (l *Log) stop() {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+}

@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/streambus/streambus/engine/batch"
+	"github.com/streambus/streambus/engine/disk"
+	"github.com/streambus/streambus/engine/internal/commit"
+	"github.com/streambus/streambus/engine/internal/segment"
+)
+
+// Options configure an Engine. Zero values mean the defaults given.
+type Options struct {
+	Dir             string       // data directory; created when missing
+	FS              disk.FS      // default: the real file system
+	Logger          *slog.Logger // default: discard
+	CommitFileBytes int64        // size of one commit-log file, a multiple of 4096, at least 64 KiB; default 256 MiB
+	CommitFiles     int          // how many of them circulate at most; default 4, minimum 2
+	GroupBytes      int          // the most that one group commit writes; default 4 MiB
+	QueueBytes      int64        // the most that may wait for the committer; Append blocks beyond it; default 64 MiB
+	ReserveBytes    int64        // free space that appends leave alone (ErrFull), but for logs with LogOptions.Reserve; default 64 MiB; -1 = none
+}
+
+func (o *Options) defaults() {
+	if o.FS == nil {
+		o.FS = disk.OS{}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	setDefault(&o.CommitFileBytes, 256<<20)
+	setDefault(&o.CommitFiles, 4)
+	setDefault(&o.GroupBytes, 4<<20)
+	setDefault(&o.QueueBytes, 64<<20)
+	setDefault(&o.ReserveBytes, 64<<20)
+	o.ReserveBytes = max(o.ReserveBytes, 0)
+}
+
+func setDefault[T int | int64](p *T, v T) {
+	if *p == 0 {
+		*p = v
+	}
+}
+
+func (o *Options) validate() error {
+	switch {
+	case o.Dir == "":
+		return fmt.Errorf("engine: no data directory is given")
+	case o.CommitFileBytes < 64<<10 || o.CommitFileBytes%disk.PageSize != 0:
+		return fmt.Errorf("engine: a commit-log file of %d bytes: must be a multiple of %d and at least 64 KiB", o.CommitFileBytes, disk.PageSize)
+	case o.CommitFiles < 2:
+		return fmt.Errorf("engine: %d commit-log files: at least 2 are needed", o.CommitFiles)
+	case o.GroupBytes < 0 || o.QueueBytes < 0:
+		return fmt.Errorf("engine: negative limit (group %d, queue %d bytes)", o.GroupBytes, o.QueueBytes)
+	}
+	return nil
+}
+
+// LogOptions configure one Log. Zero values mean the defaults given.
+type LogOptions struct {
+	SegmentBytes       int64    // a segment is rolled before it would grow past this; default 1 GiB, at most 2 GiB - 1
+	IndexIntervalBytes int      // bytes of log per sparse index entry; default 4096
+	MaxBatchBytes      int      // the largest batch taken (ErrTooLarge); default 1 MiB + 12
+	Reserve            bool     // may use ReserveBytes: for the logs that deletes and commits need
+	Observer           Observer // may be nil
+}
+
+func (o *LogOptions) defaults(commitFileBytes int64) {
+	setDefault(&o.SegmentBytes, 1<<30)
+	setDefault(&o.IndexIntervalBytes, 4096)
+	setDefault(&o.MaxBatchBytes, 1<<20+batch.Overhead)
+	o.SegmentBytes = min(o.SegmentBytes, segment.MaxBytes)
+	o.MaxBatchBytes = int(min(int64(o.MaxBatchBytes), commit.MaxBatch(commitFileBytes)))
+}
+
+// Observer is told what happens to a log. Calls come from engine goroutines, in order for one log; they must not block and
+// must not call back into the engine.
+type Observer interface {
+	// Flushed says that every record below end is durable and readable. end only grows.
+	Flushed(end batch.Offset)
+	// Failed says that nothing more will ever be flushed (E4). Called once.
+	Failed(err error)
+}
+
+// Owner owns the memory that a batch given to Append lies in.
+type Owner interface {
+	// Release says that the engine no longer needs the bytes.
+	Release()
+}

@@ -1,0 +1,252 @@
+package engine
+
+import (
+	"fmt"
+	"sort"
+
+	"github.com/streambus/streambus/engine/batch"
+	"github.com/streambus/streambus/engine/internal/segment"
+)
+
+// Span is a stretch of a segment file: whole batches, back to back, flushed. It keeps the file open until Release. The zero
+// Span is empty.
+type Span struct {
+	seg  *segment.Segment
+	pos  int64
+	size int
+	next batch.Offset
+}
+
+// Size is the length in bytes.
+func (s Span) Size() int { return s.size }
+
+// Next is the offset after the span's last record; for an empty span, the offset that was asked for.
+func (s Span) Next() batch.Offset { return s.next }
+
+// File gives the descriptor and the position of the span's first byte for sendfile; ok is false where the disk has no
+// descriptors (in memory) and AppendTo must be used. The descriptor is valid until Release and must not be closed or seeked.
+func (s Span) File() (fd uintptr, pos int64, ok bool) {
+	if s.seg == nil {
+		return 0, 0, false
+	}
+	fd, ok = s.seg.Descriptor()
+	return fd, s.pos, ok
+}
+
+// AppendTo reads the span's bytes onto dst.
+func (s Span) AppendTo(dst []byte) ([]byte, error) {
+	if s.seg == nil {
+		return dst, nil
+	}
+	at := len(dst)
+	dst = append(dst, make([]byte, s.size)...)
+	if err := s.seg.ReadAt(dst[at:], s.pos); err != nil {
+		return dst[:at], fmt.Errorf("%s: read %d bytes at %d: %w", s.seg.Path, s.size, s.pos, err)
+	}
+	return dst, nil
+}
+
+// Release lets go of the file. Safe to call on an empty Span, and more than once.
+func (s *Span) Release() {
+	if s.seg != nil {
+		_ = s.seg.Release() // closing a file that is only read loses nothing
+		s.seg = nil
+	}
+}
+
+// Read gives the stored bytes of whole batches, beginning with the one that holds from, of at most maxBytes in all (but at
+// least one batch), and only batches that lie wholly below end (pass the high watermark; it is cut to FlushedEnd). A from at
+// or above end that has been given out gives an empty Span. A Span lies within one segment, so it may be shorter than what the log
+// holds. Errors: ErrOffsetOutOfRange, ErrClosed, ErrCorrupt, I/O errors. The caller must Release the Span.
+func (l *Log) Read(from, end batch.Offset, maxBytes int) (Span, error) {
+	for at := from; ; {
+		w, err := l.window(at, end)
+		if err != nil || w.seg == nil {
+			return Span{next: from}, err
+		}
+		span, err := w.cut(at, maxBytes)
+		if err != nil || span.size > 0 {
+			return span, err
+		}
+		at = w.next // nothing at or after it in this segment: offsets were skipped; w.next is above at
+	}
+}
+
+// window is what a read may look at: [floor, limit) of one segment, read without the log's lock.
+type window struct {
+	log   *Log
+	seg   *segment.Segment // acquired; nil: nothing to read
+	floor int64            // a batch at or before the one wanted
+	limit int64            // end of what is readable
+	next  batch.Offset     // offset after the last batch below limit
+	whole bool             // limit is wanted; otherwise batches must be cut at end
+	end   batch.Offset
+}
+
+func (l *Log) window(from, end batch.Offset) (w window, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed && len(l.parts) == 0 {
+		return w, fmt.Errorf("%w: %s", ErrClosed, l.name)
+	}
+	if from < l.start || from > l.next {
+		return w, fmt.Errorf("%w: %s holds [%d, %d), asked for %d", ErrOffsetOutOfRange, l.name, l.start, l.next, from)
+	}
+	end = min(end, l.flushed) // E3
+	if from >= end {
+		return w, nil
+	}
+	i := sort.Search(len(l.parts), func(i int) bool { return l.parts[i].seg.Base > from }) - 1
+	i = max(i, 0)
+	seg := l.parts[i].seg
+	w = window{log: l, seg: seg, floor: seg.FloorOffset(from), limit: seg.Size(), next: l.flushed, whole: true, end: end}
+	if i+1 < len(l.parts) {
+		w.next = min(w.next, l.parts[i+1].seg.Base)
+	}
+	w.whole = w.next <= end
+	seg.Acquire()
+	return w, nil
+}
+
+// cut finds the batches wanted. The window's hold on the segment goes to the span, or is released.
+func (w *window) cut(from batch.Offset, maxBytes int) (s Span, err error) {
+	defer func() {
+		if s.size == 0 {
+			_ = w.seg.Release() // only read
+		}
+	}()
+	pos, ok, err := w.seg.Find(from, w.floor, w.limit)
+	if err != nil || !ok {
+		return Span{}, w.damage(err)
+	}
+	if w.whole && w.limit-pos <= int64(maxBytes) {
+		return Span{seg: w.seg, pos: pos, size: int(w.limit - pos), next: w.next}, nil
+	}
+	stop, next, err := w.boundary(pos, pos+int64(maxBytes))
+	if err != nil || stop == pos {
+		return Span{}, w.damage(err)
+	}
+	return Span{seg: w.seg, pos: pos, size: int(stop - pos), next: next}, nil
+}
+
+// boundary finds the end of the last batch that ends at or before want and below end, or of the one at pos.
+func (w *window) boundary(pos, want int64) (stop int64, next batch.Offset, err error) {
+	w.log.mu.Lock()
+	from := max(pos, w.seg.FloorPosition(min(want, w.limit)))
+	if !w.whole {
+		from = pos // the end offset may cut earlier than the bytes do
+		if f := w.seg.FloorOffset(w.end); f > pos && f <= want {
+			from = f
+		}
+	}
+	w.log.mu.Unlock()
+	stop = from
+	err = w.seg.Walk(from, w.limit, func(p int64, h batch.Batch, size int64) bool {
+		if (p+size > want && p > pos) || h.NextOffset() > w.end {
+			return false
+		}
+		stop, next = p+size, h.NextOffset()
+		return p+size < want
+	})
+	if stop == from && from > pos { // the floor itself was one too far: its base offset is where the span ends
+		err = w.seg.Walk(from, w.limit, func(_ int64, h batch.Batch, _ int64) bool { next = h.BaseOffset(); return false })
+	}
+	return stop, next, err
+}
+
+func (w *window) damage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrCorrupt, err)
+}
+
+// Timestamped is a record's place and time.
+type Timestamped struct {
+	Offset    batch.Offset
+	Timestamp int64 // ms
+	Epoch     batch.Epoch
+}
+
+// OffsetForTime finds the first flushed record whose timestamp is at least ms; ok is false when there is none. In a
+// compressed batch it names the batch's first record, which may be earlier: consumers skip what they did not ask for.
+func (l *Log) OffsetForTime(ms int64) (t Timestamped, ok bool, err error) {
+	seg, from, limit := l.timeWindow(func(s *segment.Segment) (int64, bool) { return s.FloorTime(ms), s.Newest().Time >= ms })
+	if seg == nil {
+		return t, false, nil
+	}
+	defer func() { _ = seg.Release() }() // only read
+	return l.findTime(seg, from, limit, ms)
+}
+
+// MaxTimestamp finds the first record with the largest timestamp among the flushed ones; in a compressed batch, the
+// batch's last record.
+func (l *Log) MaxTimestamp() (t Timestamped, ok bool, err error) {
+	newest := segment.Stamp{Time: -1}
+	l.mu.Lock()
+	for _, p := range l.parts {
+		if n := p.seg.Newest(); n.Time > newest.Time {
+			newest = n
+		}
+	}
+	l.mu.Unlock()
+	if newest.Time < 0 {
+		return t, false, nil
+	}
+	seg, _, limit := l.timeWindow(func(s *segment.Segment) (int64, bool) { return 0, s.Newest() == newest })
+	if seg == nil {
+		return t, false, nil
+	}
+	defer func() { _ = seg.Release() }() // only read
+	t, ok, err = l.findTime(seg, newest.Pos, limit, newest.Time)
+	if ok && t.Timestamp < newest.Time { // compressed
+		err = seg.Walk(newest.Pos, limit, func(_ int64, h batch.Batch, _ int64) bool {
+			t.Offset, t.Timestamp = h.LastOffset(), newest.Time
+			return false
+		})
+	}
+	return t, ok, err
+}
+
+// timeWindow acquires the first segment that want accepts, with the position it names.
+func (l *Log) timeWindow(want func(*segment.Segment) (int64, bool)) (seg *segment.Segment, from, limit int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.parts {
+		if from, ok := want(p.seg); ok {
+			p.seg.Acquire()
+			return p.seg, from, p.seg.Size()
+		}
+	}
+	return nil, 0, 0
+}
+
+func (l *Log) findTime(seg *segment.Segment, from, limit, ms int64) (t Timestamped, ok bool, err error) {
+	var at, size int64
+	err = seg.Walk(from, limit, func(p int64, h batch.Batch, n int64) bool {
+		if h.MaxTimestamp() < ms {
+			return true
+		}
+		t = Timestamped{Offset: h.BaseOffset(), Timestamp: h.BaseTimestamp(), Epoch: h.LeaderEpoch()}
+		ok, at, size = true, p, n
+		if h.Codec() != batch.None {
+			size = 0
+		}
+		return false
+	})
+	if err != nil || !ok || size == 0 {
+		return t, ok, err
+	}
+	b := make([]byte, size)
+	if err := seg.ReadAt(b, at); err != nil {
+		return t, false, fmt.Errorf("%s: %w", seg.Path, err)
+	}
+	err = batch.Batch(b).Each(func(r batch.Record) bool {
+		if r.Timestamp >= ms {
+			t.Offset, t.Timestamp = r.Offset, r.Timestamp
+			return false
+		}
+		return true
+	})
+	return t, true, err
+}
