@@ -1,0 +1,254 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/streambus/streambus/broker/internal/api"
+	"github.com/streambus/streambus/broker/internal/config"
+	"github.com/streambus/streambus/broker/internal/group"
+	"github.com/streambus/streambus/broker/internal/listen"
+	"github.com/streambus/streambus/broker/internal/meta"
+	"github.com/streambus/streambus/broker/internal/partition"
+	"github.com/streambus/streambus/broker/internal/topics"
+	"github.com/streambus/streambus/engine"
+	"github.com/streambus/streambus/engine/disk"
+)
+
+// DrainTimeout is how long responses under way may take to go out when the broker goes down.
+const DrainTimeout = 10 * time.Second
+
+// failTimeout is the same after the disk has failed: clients are better off looking for another broker.
+const failTimeout = 2 * time.Second
+
+var (
+	// ErrPlaintext: clients without authentication would be let in from other machines.
+	ErrPlaintext = errors.New("refused to listen without TLS or authentication")
+	// ErrListen: the address cannot be had.
+	ErrListen = errors.New("cannot listen")
+)
+
+// Options configure a Broker.
+type Options struct {
+	Config   *config.Config // required, with a data directory
+	Insecure bool           // listen in the clear on addresses that other machines reach
+	Logger   *slog.Logger   // required
+	FS       disk.FS        // default: the real file system
+}
+
+// Broker is a running broker.
+type Broker struct {
+	o        Options
+	engine   *engine.Engine
+	topics   *topics.Catalog
+	groups   *group.Coordinator
+	server   *listen.Server
+	draining chan struct{}
+	closing  sync.Once
+	closed   error
+}
+
+// New opens the data directory, recovers it, and starts to serve. The caller must call Close. Errors: ErrPlaintext, ErrListen,
+// engine.ErrLocked, engine.ErrCorrupt, or I/O errors, each saying what to do.
+func New(ctx context.Context, o Options) (*Broker, error) {
+	addr := o.Config.Listener()
+	if !addr.Loopback() && !o.Insecure {
+		return nil, fmt.Errorf("%w on %q, which other machines can reach: anybody there could read and write everything; "+
+			"listen on loopback (--set listeners=PLAINTEXT://127.0.0.1:%d), or say --insecure if the network is closed", ErrPlaintext, addr.Addr(), addr.Port)
+	}
+	if err := probe(addr); err != nil {
+		return nil, err // before a recovery that may be long
+	}
+	b := &Broker{o: o, draining: make(chan struct{})}
+	if err := b.open(ctx); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	ln, err := bind(addr)
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	b.serve(ln)
+	return b, nil
+}
+
+// probe says whether the address could be had.
+func probe(addr config.Endpoint) error {
+	ln, err := bind(addr)
+	if err != nil {
+		return err
+	}
+	return ln.Close()
+}
+
+func bind(addr config.Endpoint) (net.Listener, error) {
+	ln, err := net.Listen("tcp", addr.Addr())
+	switch {
+	case err == nil:
+		return ln, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%w on %s: port %d is in use by another program (another broker?); stop that, or choose another port: --set listeners=PLAINTEXT://%s:PORT",
+			ErrListen, addr.Addr(), addr.Port, addr.Host)
+	}
+	return nil, fmt.Errorf("%w on %s: %w; choose another address: --set listeners=PLAINTEXT://HOST:PORT", ErrListen, addr.Addr(), err)
+}
+
+// open brings up everything behind the socket.
+func (b *Broker) open(ctx context.Context) (err error) {
+	c := b.o.Config
+	reserve := c.Long("log.reserve.bytes")
+	if reserve == 0 {
+		reserve = -1 // the engine's word for none
+	}
+	b.engine, err = engine.Open(ctx, engine.Options{
+		Dir: c.DataDir(), FS: b.o.FS, Logger: b.o.Logger, ReserveBytes: reserve,
+		CommitFileBytes: c.Long("commit.log.file.bytes") &^ 4095, CommitFiles: c.Int("commit.log.files"),
+	})
+	if err != nil {
+		return err
+	}
+	journal, err := partition.Open(b.engine, topics.MetadataTopic+"-0", 0, engine.LogOptions{Reserve: true})
+	if err != nil {
+		return err
+	}
+	store, err := meta.Open(ctx, journal)
+	if err != nil {
+		return err
+	}
+	b.topics, err = topics.Open(ctx, b.engine, store, topics.Defaults{
+		Partitions: c.Int("num.partitions"), SegmentBytes: c.Long("log.segment.bytes"),
+		IndexIntervalBytes: c.Int("log.index.interval.bytes"), MaxBatchBytes: c.Int("message.max.bytes"),
+	}, b.o.Logger)
+	if err != nil {
+		return err
+	}
+	offsets, err := group.OpenOffsets(ctx, b.offsetLogs)
+	if err != nil {
+		return err
+	}
+	b.groups = group.Start(group.Limits{
+		MinSession: millis(c, "group.min.session.timeout.ms"), MaxSession: millis(c, "group.max.session.timeout.ms"),
+		MaxSize: c.Int("group.max.size"), InitialDelay: millis(c, "group.initial.rebalance.delay.ms"),
+	}, offsets)
+	return nil
+}
+
+func millis(c *config.Config, key string) time.Duration {
+	return time.Duration(c.Long(key)) * time.Millisecond
+}
+
+// offsetLogs is group.Logs: the partitions of __consumer_offsets.
+func (b *Broker) offsetLogs(ctx context.Context, create bool) ([]group.Log, error) {
+	t := b.topics.Topic(topics.OffsetsTopic)
+	if t == nil && create {
+		_, err := b.topics.Create(ctx, topics.Spec{
+			Name: topics.OffsetsTopic, Internal: true, Partitions: b.o.Config.Int("offsets.topic.num.partitions"),
+			Settings: map[string]string{"cleanup.policy": "compact"},
+		})
+		if t = b.topics.Topic(topics.OffsetsTopic); t == nil && err != nil {
+			return nil, err
+		} // else another connection was faster
+	}
+	if t == nil {
+		return nil, nil
+	}
+	logs := make([]group.Log, t.Partitions)
+	for i := range logs {
+		p, err := t.Partition(int32(i))
+		if err != nil {
+			return nil, fmt.Errorf("%s-%d: %w", t.Name, i, err)
+		}
+		logs[i] = p
+	}
+	return logs, nil
+}
+
+// serve opens the door.
+func (b *Broker) serve(ln net.Listener) {
+	c := b.o.Config
+	host, port := b.advertised(ln.Addr().(*net.TCPAddr))
+	handlers := api.New(api.Options{
+		NodeID: int32(c.Int("node.id")), Host: host, Port: int32(port), AutoCreate: c.Bool("auto.create.topics.enable"),
+		FetchMaxBytes: c.Int("fetch.max.bytes"), Store: b.topics.Store(), Topics: b.topics, Groups: b.groups,
+		Logger: b.o.Logger, Draining: b.draining,
+	})
+	b.server = listen.Serve(ln, listen.Options{
+		NewSession: handlers.Session, MaxRequestBytes: c.Int("socket.request.max.bytes"),
+		MaxConns: c.Int("max.connections"), MaxConnsPerIP: c.Int("max.connections.per.ip"),
+		InFlight: c.Int("queued.max.requests.per.connection"), BudgetBytes: c.Long("queued.max.request.bytes"),
+		IdleTimeout: millis(c, "connections.max.idle.ms"), Logger: b.o.Logger,
+	})
+	s := b.engine.Summary()
+	recovery := "clean"
+	if !s.Clean {
+		recovery = fmt.Sprintf("after a crash: %d group commits replayed", s.Frames)
+	}
+	b.o.Logger.Info("broker is ready", "listen", ln.Addr(), "advertised", net.JoinHostPort(host, fmt.Sprint(port)), "data_dir", c.DataDir(),
+		"durability", "every acknowledged record is flushed to the disk first", "recovery", recovery, "logs", s.Logs, "opened_in", s.Duration.Round(time.Millisecond))
+}
+
+// advertised is the address that clients are told: the one set, else the one listened on, else, when that is all addresses, this
+// machine's name.
+func (b *Broker) advertised(bound *net.TCPAddr) (host string, port int) {
+	if e, ok := b.o.Config.Advertised(); ok {
+		if e.Port == 0 {
+			e.Port = bound.Port
+		}
+		return e.Host, e.Port
+	}
+	host = b.o.Config.Listener().Host
+	if host == "" || bound.IP.IsUnspecified() {
+		host = hostName()
+	}
+	return host, bound.Port
+}
+
+// Addr is where the broker listens.
+func (b *Broker) Addr() net.Addr { return b.server.Addr() }
+
+// Run waits until ctx ends, which is no error, or the disk fails. The requests under way are answered either way by Close.
+func (b *Broker) Run(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-b.engine.Failed():
+		return b.engine.Err()
+	}
+}
+
+// Close drains and stops everything, in the order of the package comment. It may be called again.
+func (b *Broker) Close() error {
+	b.closing.Do(func() { b.closed = b.close() })
+	return b.closed
+}
+
+func (b *Broker) close() (err error) {
+	if b.server != nil {
+		err = b.server.Drain()
+	}
+	close(b.draining)
+	if b.groups != nil {
+		b.groups.Close()
+	}
+	if b.server != nil {
+		limit := DrainTimeout
+		if b.engine.Err() != nil {
+			limit = failTimeout
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		defer cancel()
+		err = errors.Join(err, b.server.Shutdown(ctx))
+	}
+	if b.topics != nil {
+		b.topics.Close()
+	}
+	if b.engine != nil {
+		err = errors.Join(err, b.engine.Close())
+	}
+	return err
+}

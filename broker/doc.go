@@ -1,0 +1,23 @@
+// Package broker puts the rooms of a StreamBus broker together, runs them and takes them down in order. It decides nothing.
+//
+//	                 listen  ── Session ──▶  api  ──▶ topics ──▶ partition ──▶ engine
+//	                                          │  └──▶ group ───────▲
+//	                                          └─────▶ meta ────────▲
+//
+//	cmd/streambus      the program: flags, signals, exit codes
+//	internal/config    settings: names, sources, checks
+//	internal/listen    connections: frames in, responses out in order, limits
+//	internal/api       requests: one file per API key
+//	internal/topics    which topics there are, and their open partitions
+//	internal/partition what is committed, and who waits for it
+//	internal/group     consumer groups and their offsets
+//	internal/meta      the metadata, as a log of records
+//
+// # Order of going down
+//
+//	1 no new connections, no new requests      listen stops reading
+//	2 long polls and parked joins are answered api.Draining, group.Close
+//	3 responses under way go out               listen.Shutdown, bounded by DrainTimeout
+//	4 who still waits on a partition is told   topics.Close
+//	5 flush, checkpoint, close                 engine.Close
+package broker

@@ -1,0 +1,22 @@
+// Package api answers the requests of the Kafka protocol, one file per API key. It is the only room where wire messages and
+// the engine's batches and spans meet.
+//
+// It decides nothing that another room owns: topics says what exists, partition what is committed, group who is a member.
+// It translates, checks what only the protocol can be wrong about, and maps errors onto Kafka's codes (codes.go).
+//
+//	session.go   one connection: header, version, the table of handlers, errors that close
+//	pending.go   responses that are there, or that wait
+//	NN_name.go   the handlers
+//
+// # Invariants
+//
+//	A1  A produce request is acknowledged only when every batch taken from it is committed, that is flushed. That holds for
+//	    acks=1 as for acks=all: the leader's acknowledgement is a promise too.
+//	A2  Record bytes are not copied: they are appended from the frame that they came in, which the engine releases, and are
+//	    fetched as spans that the socket sends from the file.
+//	A3  A request that cannot be decoded closes the connection, with one log line; one that can is answered in its own version.
+//	A4  Requests of one connection are begun in order. What a request changes is seen by the next one of the connection.
+//
+// Not here yet: transactions (refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which no client retries), fetch sessions (every
+// fetch is a full one, answered with session id 0, as KIP-227 allows), throttling (always 0), authorisation (all is allowed).
+package api

@@ -1,0 +1,109 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"github.com/streambus/streambus/broker/internal/group"
+	"github.com/streambus/streambus/broker/internal/listen"
+	"github.com/streambus/streambus/broker/internal/meta"
+	"github.com/streambus/streambus/broker/internal/topics"
+	"github.com/streambus/streambus/wire"
+)
+
+// Options configure a Server. All are required.
+type Options struct {
+	NodeID        int32
+	Host          string // that clients are told
+	Port          int32
+	AutoCreate    bool
+	FetchMaxBytes int
+	Store         *meta.Store
+	Topics        *topics.Catalog
+	Groups        *group.Coordinator
+	Logger        *slog.Logger
+	Draining      <-chan struct{} // closed when the broker goes down: long polls end
+}
+
+// Server answers requests. It has no state of its own.
+type Server struct {
+	Options
+}
+
+// New makes a Server.
+func New(o Options) *Server { return &Server{o} }
+
+// Session gives the listen.Session of a new connection.
+func (s *Server) Session(remote net.Addr) listen.Session { return &session{s: s, remote: remote} }
+
+// session is one connection. Only its reader touches it.
+type session struct {
+	s      *Server
+	remote net.Addr
+	header wire.RequestHeader // decoded into again, so that the client id is not allocated every time
+}
+
+// request is one request under way.
+type request struct {
+	ctx     context.Context // of the connection
+	s       *Server
+	session *session
+	key     wire.Key
+	version int16
+	corr    int32
+	body    []byte
+	frame   *listen.Frame
+}
+
+// handler begins a request. A nil Pending with a nil error is a request without a response.
+type handler func(*request) (listen.Pending, error)
+
+// handlers is the table of what is served. A key that wire knows and this table lacks is a bug (a test compares them).
+var handlers = map[wire.Key]handler{
+	wire.KeyProduce:         produce,
+	wire.KeyFetch:           fetch,
+	wire.KeyListOffsets:     listOffsets,
+	wire.KeyMetadata:        metadata,
+	wire.KeyOffsetCommit:    offsetCommit,
+	wire.KeyOffsetFetch:     offsetFetch,
+	wire.KeyFindCoordinator: findCoordinator,
+	wire.KeyJoinGroup:       joinGroup,
+	wire.KeyHeartbeat:       heartbeat,
+	wire.KeyLeaveGroup:      leaveGroup,
+	wire.KeySyncGroup:       syncGroup,
+	wire.KeyAPIVersions:     apiVersions,
+	wire.KeyCreateTopics:    createTopics,
+	wire.KeyDeleteTopics:    deleteTopics,
+	wire.KeyInitProducerID:  initProducerID,
+	wire.KeyDescribeCluster: describeCluster,
+}
+
+// Serve begins one request (A3, A4).
+func (c *session) Serve(ctx context.Context, f *listen.Frame) (listen.Pending, error) {
+	body, err := c.header.Decode(f.Body)
+	r := &request{
+		ctx: ctx, s: c.s, session: c, body: body, frame: f,
+		key: c.header.Key, version: c.header.Version, corr: c.header.CorrelationID,
+	}
+	if errors.Is(err, wire.ErrUnsupportedVersion) && r.key == wire.KeyAPIVersions {
+		r.version = 0
+		return r.answer(wire.UnsupportedAPIVersions()), nil
+	}
+	if err != nil {
+		return nil, err // Kafka closes too, on a key or version that it does not know
+	}
+	p, err := handlers[r.key](r)
+	if err != nil {
+		return nil, fmt.Errorf("%v %d: %w", r.key, r.version, err)
+	}
+	return p, nil
+}
+
+// clientID names the client, "" when it does not.
+func (r *request) clientID() string { return r.session.header.ClientID }
+
+// decode reads the body.
+func (r *request) decode(m wire.Message) error { return wire.Decode(m, r.version, r.body) }

@@ -1,0 +1,132 @@
+package topics
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// setting is a topic setting that may be given at creation.
+type setting struct {
+	name   string
+	byName string // what it is when not set, as text
+	check  func(v string) string
+}
+
+// settings are those that are taken. Many are stored and have no effect yet (nothing is deleted by age or compacted);
+// what would change what clients are promised, and is not done, is refused instead.
+func (d Defaults) settings() []setting {
+	big := strconv.FormatInt(math.MaxInt64, 10)
+	return []setting{
+		{"cleanup.policy", "delete", policy},
+		{"compression.type", "producer", only("producer", "batches are kept as the producer compressed them")},
+		{"delete.retention.ms", "86400000", number(0, math.MaxInt64)},
+		{"file.delete.delay.ms", "60000", number(0, math.MaxInt64)},
+		{"flush.messages", big, number(1, math.MaxInt64)},
+		{"flush.ms", big, number(0, math.MaxInt64)},
+		{"index.interval.bytes", strconv.Itoa(d.IndexIntervalBytes), number(64, math.MaxInt32)},
+		{"max.compaction.lag.ms", big, number(1, math.MaxInt64)},
+		{"max.message.bytes", strconv.Itoa(d.MaxBatchBytes), number(61, math.MaxInt32)},
+		{"message.timestamp.after.max.ms", "3600000", number(0, math.MaxInt64)},
+		{"message.timestamp.before.max.ms", big, number(0, math.MaxInt64)},
+		{"message.timestamp.type", "CreateTime", only("CreateTime", "the broker does not change timestamps")},
+		{"min.cleanable.dirty.ratio", "0.5", ratio},
+		{"min.compaction.lag.ms", "0", number(0, math.MaxInt64)},
+		{"min.insync.replicas", "1", only("1", "there is one replica")},
+		{"preallocate", "false", boolean},
+		{"retention.bytes", "-1", number(-1, math.MaxInt64)},
+		{"retention.ms", "604800000", number(-1, math.MaxInt64)},
+		{"segment.bytes", strconv.FormatInt(d.SegmentBytes, 10), number(64<<10, math.MaxInt32)},
+		{"segment.index.bytes", "10485760", number(4, math.MaxInt32)},
+		{"segment.jitter.ms", "0", number(0, math.MaxInt64)},
+		{"segment.ms", "604800000", number(1, math.MaxInt64)},
+		{"unclean.leader.election.enable", "false", boolean},
+	}
+}
+
+// checkSettings holds what a client gives against the table. Errors: ErrSetting.
+func (d Defaults) checkSettings(given map[string]string) error {
+	table := d.settings()
+	for name, v := range given {
+		i := slices.IndexFunc(table, func(s setting) bool { return s.name == name })
+		if i < 0 {
+			return fmt.Errorf("%w: unknown topic config name: %s", ErrSetting, name)
+		}
+		if right := table[i].check(v); right != "" {
+			return fmt.Errorf("%w: %s = %q: it must be %s", ErrSetting, name, v, right)
+		}
+	}
+	return nil
+}
+
+// Setting is one setting of a topic as it counts.
+type Setting struct {
+	Name    string
+	Value   string
+	Default bool // not set for this topic
+}
+
+// Effective lists all settings of a topic with those given.
+func (d Defaults) Effective(given map[string]string) []Setting {
+	table := d.settings()
+	out := make([]Setting, 0, len(table))
+	for _, s := range table {
+		v, set := given[s.name]
+		if !set {
+			v = s.byName
+		}
+		out = append(out, Setting{s.name, v, !set})
+	}
+	return out
+}
+
+// intSetting is a checked number among those given, or byDefault.
+func intSetting(given map[string]string, name string, byDefault int64) int64 {
+	if v, err := strconv.ParseInt(given[name], 10, 64); err == nil {
+		return v
+	}
+	return byDefault
+}
+
+func number(lo, hi int64) func(string) string {
+	return func(v string) string {
+		if n, err := strconv.ParseInt(v, 10, 64); err != nil || n < lo || n > hi {
+			return fmt.Sprintf("a whole number from %d to %d", lo, hi)
+		}
+		return ""
+	}
+}
+
+func only(value, why string) func(string) string {
+	return func(v string) string {
+		if v != value {
+			return fmt.Sprintf("%s: %s", value, why)
+		}
+		return ""
+	}
+}
+
+func policy(v string) string {
+	for p := range strings.SplitSeq(v, ",") {
+		if p = strings.TrimSpace(p); p != "delete" && p != "compact" {
+			return "delete, compact, or both"
+		}
+	}
+	return ""
+}
+
+func boolean(v string) string {
+	if v != "true" && v != "false" {
+		return "true or false"
+	}
+	return ""
+}
+
+func ratio(v string) string {
+	if f, err := strconv.ParseFloat(v, 64); err != nil || f < 0 || f > 1 {
+		return "a number from 0 to 1"
+	}
+	return ""
+}

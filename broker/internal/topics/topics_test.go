@@ -1,0 +1,264 @@
+package topics
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/streambus/streambus/broker/internal/meta"
+	"github.com/streambus/streambus/broker/internal/partition"
+	"github.com/streambus/streambus/engine"
+	"github.com/streambus/streambus/engine/batch"
+	"github.com/streambus/streambus/engine/disk"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var defaults = Defaults{Partitions: 2, SegmentBytes: 1 << 20, IndexIntervalBytes: 4096, MaxBatchBytes: 1 << 16}
+
+// room is a catalog and all under it.
+type room struct {
+	*Catalog
+	t      *testing.T
+	engine *engine.Engine
+	logs   bytes.Buffer
+}
+
+func open(t *testing.T, fs disk.FS) *room {
+	t.Helper()
+	r := &room{t: t}
+	var err error
+	r.engine, err = engine.Open(t.Context(), engine.Options{Dir: "/d", FS: fs, CommitFileBytes: 1 << 20, CommitFiles: 2, ReserveBytes: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	journal, err := partition.Open(r.engine, MetadataTopic+"-0", 0, engine.LogOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := meta.Open(t.Context(), journal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Catalog, err = Open(t.Context(), r.engine, store, defaults, slog.New(slog.NewTextHandler(&r.logs, nil))); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.close)
+	return r
+}
+
+func (r *room) close() {
+	r.Close()
+	if err := r.engine.Close(); err != nil {
+		r.t.Error(err)
+	}
+}
+
+func (r *room) create(name string, partitions int) *Topic {
+	r.t.Helper()
+	topic, err := r.Create(r.t.Context(), Spec{Name: name, Partitions: partitions})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return topic
+}
+
+// names are the logs that there are, but for the metadata's.
+func (r *room) names() []string {
+	return slices.DeleteFunc(r.engine.Names(), func(n string) bool { return n == "__cluster_metadata-0" })
+}
+
+func (r *room) wantNames(want ...string) {
+	r.t.Helper()
+	if got := r.names(); !slices.Equal(got, want) {
+		r.t.Errorf("logs %q, want %q", got, want)
+	}
+}
+
+func write(t *testing.T, topic *Topic) {
+	t.Helper()
+	p, err := topic.Partition(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b batch.Builder
+	b.Add(time.UnixMilli(1), nil, []byte("v"))
+	if err := p.Write(t.Context(), b.Batch()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLifeOfATopic(t *testing.T) {
+	fs := disk.NewMem()
+	r := open(t, fs)
+	a := r.create("a", 0)
+	r.create("b", 1)
+	r.wantNames("a-0", "a-1", "b-0")
+	write(t, a)
+	if _, err := r.Create(t.Context(), Spec{Name: "a"}); !errors.Is(err, ErrExists) {
+		t.Error(err)
+	}
+	for i, want := range map[int32]error{-1: ErrPartition, 0: nil, 1: nil, 2: ErrPartition} {
+		if _, err := a.Partition(i); !errors.Is(err, want) || want == nil && err != nil {
+			t.Errorf("partition %d: %v, want %v", i, err, want)
+		}
+	}
+	p, _ := a.Partition(0)
+	if err := r.Delete(t.Context(), a.ID); err != nil {
+		t.Fatal(err)
+	}
+	if r.Topic("a") != nil || r.ByID(a.ID) != nil || !errors.Is(p.Err(), partition.ErrClosed) {
+		t.Error("the topic is still there")
+	}
+	r.wantNames("b-0")
+	if err := r.Delete(t.Context(), a.ID); !errors.Is(err, ErrNoTopic) {
+		t.Error(err)
+	}
+	again := r.create("a", 1)
+	if p, _ := again.Partition(0); p.HighWatermark() != 0 || again.ID == a.ID {
+		t.Error("T3: the new topic begins with the old one's data")
+	}
+	write(t, again)
+	r.close()
+	r = open(t, fs)
+	if p, err := r.Topic("a").Partition(0); err != nil || p.HighWatermark() != 1 || p.Epoch() != 1 || len(r.All()) != 2 {
+		t.Errorf("after a restart: %v, %d topics", err, len(r.All()))
+	}
+}
+
+// A change stops after its record is durable, as a crash would stop it.
+func TestCrashInTheMiddleIsCompletedByTheNextStart(t *testing.T) {
+	fs := disk.NewMem()
+	r := open(t, fs)
+	gone := r.create("gone", 2)
+	ctx := context.Background()
+	if _, err := r.store.CreateTopic(ctx, "begun", 2, nil); err != nil { // and no logs
+		t.Fatal(err)
+	}
+	if err := r.store.DeleteTopic(ctx, gone.ID); err != nil { // and the logs are still there
+		t.Fatal(err)
+	}
+	if err := r.engine.Drop("gone-0"); err != nil { // but for one
+		t.Fatal(err)
+	}
+	r.close()
+	r = open(t, fs)
+	r.wantNames("begun-0", "begun-1")
+	if r.Topic("begun") == nil || r.Topic("gone") != nil || len(r.store.Image().Deleted) != 0 {
+		t.Error("a half change is still half")
+	}
+	r.close()
+	r = open(t, fs)
+	r.wantNames("begun-0", "begun-1")
+}
+
+func TestStrangersAreLeftAlone(t *testing.T) {
+	fs := disk.NewMem()
+	r := open(t, fs)
+	if _, err := r.engine.OpenLog("stranger-0", engine.LogOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r.close()
+	r = open(t, fs)
+	r.wantNames("stranger-0")
+	if !strings.Contains(r.logs.String(), "stranger-0") {
+		t.Errorf("T2: nobody is told:\n%s", &r.logs)
+	}
+	if _, err := r.Create(t.Context(), Spec{Name: "stranger", Partitions: 1}); !errors.Is(err, ErrExists) || !strings.Contains(err.Error(), "stranger-0") {
+		t.Errorf("T3: %v", err)
+	}
+}
+
+func TestTopicThatCannotBeOpenedIsTakenBack(t *testing.T) {
+	full := false
+	mem := disk.NewMem()
+	fs := disk.Inject(mem, func(op disk.Op, name string) error {
+		if full && strings.HasSuffix(name, ".log") && op == "create" {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	r := open(t, fs)
+	full = true
+	_, err := r.Create(t.Context(), Spec{Name: "a", Partitions: 3})
+	full = false
+	if !errors.Is(err, engine.ErrFull) {
+		t.Fatalf("%v, want ErrFull", err)
+	}
+	if r.Topic("a") != nil || len(r.store.Image().Topics) != 0 || len(r.store.Image().Deleted) != 0 {
+		t.Error("half a topic is left")
+	}
+	r.wantNames()
+	r.create("a", 1)
+}
+
+func TestNamesAndSettings(t *testing.T) {
+	r := open(t, disk.NewMem())
+	r.create("with.dot", 1)
+	r.create("plain", 1)
+	cases := map[string]struct {
+		spec Spec
+		want error
+	}{
+		"fine":              {Spec{Name: "A-z.0_9"}, nil},
+		"longest":           {Spec{Name: strings.Repeat("x", 249)}, nil},
+		"empty":             {Spec{}, ErrName},
+		"dot":               {Spec{Name: "."}, ErrName},
+		"dots":              {Spec{Name: ".."}, ErrName},
+		"slash":             {Spec{Name: "a/b"}, ErrName},
+		"umlaut":            {Spec{Name: "ä"}, ErrName},
+		"zero byte":         {Spec{Name: "a\x00"}, ErrName},
+		"too long":          {Spec{Name: strings.Repeat("x", 250)}, ErrName},
+		"metadata":          {Spec{Name: MetadataTopic}, ErrName},
+		"offsets":           {Spec{Name: OffsetsTopic}, ErrName},
+		"offsets, by us":    {Spec{Name: OffsetsTopic, Internal: true}, nil},
+		"metrics":           {Spec{Name: "with_dot"}, ErrName},
+		"exists":            {Spec{Name: "plain"}, ErrExists},
+		"negative":          {Spec{Name: "x", Partitions: -1}, ErrPartitions},
+		"too many":          {Spec{Name: "x", Partitions: meta.MaxPartitions + 1}, ErrPartitions},
+		"good settings":     {Spec{Name: "x", Settings: map[string]string{"cleanup.policy": "compact,delete", "retention.ms": "-1", "segment.bytes": "65536", "min.cleanable.dirty.ratio": "0.1", "preallocate": "true"}}, nil},
+		"policy":            {Spec{Name: "x", Settings: map[string]string{"cleanup.policy": "shred"}}, ErrSetting},
+		"number":            {Spec{Name: "x", Settings: map[string]string{"retention.ms": "-2"}}, ErrSetting},
+		"ratio":             {Spec{Name: "x", Settings: map[string]string{"min.cleanable.dirty.ratio": "2"}}, ErrSetting},
+		"switch":            {Spec{Name: "x", Settings: map[string]string{"preallocate": "yes"}}, ErrSetting},
+		"what is not done":  {Spec{Name: "x", Settings: map[string]string{"min.insync.replicas": "2"}}, ErrSetting},
+		"unknown to anyone": {Spec{Name: "x", Settings: map[string]string{"a.b": "1"}}, ErrSetting},
+	}
+	for name, c := range cases {
+		if err := r.Check(&c.spec); !errors.Is(err, c.want) || c.want == nil && err != nil {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+	for _, s := range defaults.settings() {
+		if fault := s.check(s.byName); fault != "" {
+			t.Errorf("the default of %s = %q: %s", s.name, s.byName, fault)
+		}
+	}
+	e := defaults.Effective(map[string]string{"segment.bytes": "65536"})
+	i := slices.IndexFunc(e, func(s Setting) bool { return s.Name == "segment.bytes" })
+	j := slices.IndexFunc(e, func(s Setting) bool { return s.Name == "max.message.bytes" })
+	if e[i] != (Setting{"segment.bytes", "65536", false}) || e[j] != (Setting{"max.message.bytes", "65536", true}) {
+		t.Errorf("%+v, %+v", e[i], e[j])
+	}
+}
+
+func TestSettingsReachTheLog(t *testing.T) {
+	r := open(t, disk.NewMem())
+	topic, err := r.Create(t.Context(), Spec{Name: "a", Partitions: 1, Settings: map[string]string{"max.message.bytes": "100"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _ := topic.Partition(0)
+	var b batch.Builder
+	b.Add(time.UnixMilli(1), nil, make([]byte, 100))
+	if err := p.Write(t.Context(), b.Batch()); !errors.Is(err, engine.ErrTooLarge) {
+		t.Errorf("%v, want ErrTooLarge", err)
+	}
+}
