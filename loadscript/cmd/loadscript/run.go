@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/streambus/streambus/loadscript/internal/cluster"
+	"github.com/streambus/streambus/loadscript/internal/drive"
+	"github.com/streambus/streambus/loadscript/internal/plan"
+	"github.com/streambus/streambus/loadscript/internal/report"
+)
+
+// runOptions is what the command line says about a run, beside the plan.
+type runOptions struct {
+	Brokers   []string // host:port; empty = start the embedded cluster
+	Out       string   // folder of the report; it may not exist yet
+	Only      string   // name of the one scenario to drive; the plan is cut down to it already
+	Seed      *uint64  // --seed; already written into every scenario of the plan
+	Quiet     bool     // no progress, only the verdict
+	Format    string   // "text" or "json": how the verdict is printed on Stdout
+	Streambus string   // path of the streambus binary for the embedded cluster; empty = look for it
+	Stdout    io.Writer
+	Stderr    io.Writer
+}
+
+// brokerLog is the name of the embedded broker's log in the results folder.
+const brokerLog = "broker.log"
+
+// runPlan drives the plan and returns the verdict. ctx ends on the first signal: what was measured is still reported.
+func runPlan(ctx context.Context, p *plan.Plan, opts runOptions) plan.ExitCode {
+	if opts.Out != "" {
+		if err := os.MkdirAll(opts.Out, 0o755); err != nil {
+			fmt.Fprintf(opts.Stderr, "loadscript: the results folder: %v\n", err)
+			return plan.ExitConfig
+		}
+	}
+	progress := report.NewProgress(opts.Stderr, width(opts.Stderr), colored(opts.Stderr))
+	options := drive.Options{
+		Brokers: opts.Brokers,
+		Cluster: report.Cluster{Shared: len(opts.Brokers) == 0 || local(opts.Brokers)},
+		Note:    func(format string, a ...any) { progress.Note(fmt.Sprintf(format, a...)) },
+	}
+	if !opts.Quiet {
+		options.Progress = progress.Show
+	}
+	var own *cluster.Cluster
+	if len(opts.Brokers) == 0 {
+		var err error
+		if own, err = startBroker(ctx, opts, progress); err != nil {
+			fmt.Fprintf(opts.Stderr, "loadscript: %v\n", err)
+			switch {
+			case ctx.Err() != nil:
+				return plan.ExitSignal
+			case errors.Is(err, cluster.ErrNoBinary):
+				return plan.ExitConfig
+			}
+			return plan.ExitUnreachable
+		}
+		defer own.Stop()
+		options.Brokers, options.BrokerPID, options.Dead = []string{own.Addr()}, own.PID(), own.Dead()
+		options.Cluster.Embedded = true
+	}
+	res := drive.Run(ctx, p, options)
+	progress.Done()
+	if own != nil {
+		if res.Verdict.ExitCode == int(plan.ExitUnreachable) {
+			select { // the connection breaks a moment before the process is known to be gone
+			case <-own.Dead():
+			case <-time.After(time.Second):
+			}
+		}
+		res.Cluster.Exit = own.Exit()
+		if own.Stop() {
+			progress.Note("the broker did not end within 10 s of SIGTERM and was killed")
+		}
+	}
+	return deliver(res, opts)
+}
+
+// startBroker starts the embedded broker; its log goes to the results folder.
+func startBroker(ctx context.Context, opts runOptions, progress *report.Progress) (*cluster.Cluster, error) {
+	dir := opts.Out
+	if dir == "" {
+		dir = os.TempDir()
+	}
+	c, err := cluster.Start(ctx, cluster.Options{Binary: opts.Streambus, Log: filepath.Join(dir, brokerLog)})
+	if err != nil {
+		return nil, err
+	}
+	if !opts.Quiet {
+		progress.Note(fmt.Sprintf("broker %s on %s, pid %d", c.Binary(), c.Addr(), c.PID()))
+	}
+	return c, nil
+}
+
+// deliver writes the files and prints the verdict.
+func deliver(res *report.Results, opts runOptions) plan.ExitCode {
+	code := plan.ExitCode(res.Verdict.ExitCode)
+	var files []string
+	if opts.Out != "" {
+		if err := report.WriteFiles(opts.Out, res); err != nil {
+			fmt.Fprintf(opts.Stderr, "loadscript: %v\n", err)
+			code = plan.Worse(code, plan.ExitInternal)
+		} else {
+			files = []string{
+				"report   " + filepath.Join(opts.Out, report.PageFile),
+				"results  " + filepath.Join(opts.Out, report.ResultsFile) + ", " + report.SeriesFile,
+			}
+		}
+	}
+	var err error
+	if opts.Format == "json" {
+		err = report.WriteJSON(opts.Stdout, res)
+	} else {
+		err = report.WriteVerdict(opts.Stdout, res, files, colored(opts.Stdout))
+	}
+	if err != nil {
+		fmt.Fprintf(opts.Stderr, "loadscript: printing the verdict: %v\n", err)
+		code = plan.Worse(code, plan.ExitInternal)
+	}
+	return code
+}
+
+// width is the number of columns of a terminal, 0 for anything else.
+func width(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 0
+	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || columns <= 0 {
+		return 80
+	}
+	return columns
+}
+
+// colored says whether w is a terminal that wants colors (https://no-color.org).
+func colored(w io.Writer) bool {
+	return width(w) > 0 && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+// local says whether all brokers are on this machine's loopback.
+func local(brokers []string) bool {
+	for _, b := range brokers {
+		host, _, err := net.SplitHostPort(b)
+		if err != nil {
+			host = b
+		}
+		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,72 @@
+// Command fakestreambus stands in for `streambus broker` in tests: kfake behind the same command line. FAKE_STREAMBUS picks a
+// fault: "crash" exits 3 once something connected after the first answer, "deaf" ignores SIGTERM, "mute" never listens,
+// "refuse" ends at once.
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func main() {
+	if len(os.Args) < 4 || os.Args[1] != "broker" || os.Args[2] != "--data-dir" {
+		fail("usage: streambus broker --data-dir DIR [--set KEY=VALUE]…, got", os.Args[1:])
+	}
+	listener := ""
+	for _, a := range os.Args[4:] {
+		if v, ok := strings.CutPrefix(a, "listeners=PLAINTEXT://"); ok {
+			listener = v
+		}
+	}
+	fault := os.Getenv("FAKE_STREAMBUS")
+	if err := os.MkdirAll(os.Args[3], 0o755); err != nil {
+		fail(err)
+	}
+	fmt.Fprintln(os.Stderr, "starting on", listener)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM)
+	switch fault {
+	case "refuse":
+		fail("data directory is locked")
+	case "mute":
+		<-signals
+		return
+	}
+	_, port, err := net.SplitHostPort(listener)
+	if err != nil {
+		fail(err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		fail(err)
+	}
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(n))
+	if err != nil {
+		fail(err)
+	}
+	if fault == "crash" {
+		c.ControlKey(int16(kmsg.Metadata), func(kmsg.Request) (kmsg.Response, error, bool) {
+			fmt.Fprintln(os.Stderr, "panic: something terrible happened")
+			os.Exit(3)
+			return nil, nil, false
+		})
+	}
+	<-signals
+	if fault == "deaf" {
+		<-signals // and never again
+	}
+	c.Close()
+}
+
+func fail(a ...any) {
+	fmt.Fprintln(os.Stderr, a...)
+	os.Exit(1)
+}

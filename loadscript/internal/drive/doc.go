@@ -1,0 +1,23 @@
+// Package drive runs a plan against a Kafka cluster and fills in a report.Results. It is the only room that talks to brokers
+// under load (franz-go's kgo and kadm); it decides no schedule (pace), no verdict on records (ledger) and prints nothing
+// (report).
+//
+//	          pace.Pacer (one per shard)                        collector (once a second)
+//	             | intended                                          ^ fold
+//	gen --> shard --> kgo client --> broker --> kgo client --> consumer --> ledger.Reader
+//	             | handed   | acked                              | delivered
+//	             v          v                                    v
+//	        ledger.Lane.Sent / Acked / Failed              e2e = delivered - intended
+//
+// A scenario goes through: prepare (topics, clients, groups assigned, a probe seen on every partition), run (the stages),
+// drain (everything acknowledged is seen, nobody is behind), verify (where no reader saw all of a topic, read it back from the
+// beginning), clean up (what the run created, and only that).
+//
+// Invariants:
+//
+//	D1  Four stamps of one clock per record: intended, handed, acked, delivered. Latency counts from intended.
+//	D2  A record's sequence is taken before the client sees the record, and every record handed over has exactly one outcome.
+//	D3  ok, failed or unknown: only an answer that proves the broker refused a record makes it failed.
+//	D4  The end of the context stops the offering; what was offered is still drained, verified and reported.
+//	D5  Only topics and groups that this run created are deleted.
+package drive

@@ -1,0 +1,323 @@
+package drive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/streambus/streambus/loadscript/internal/ledger"
+	"github.com/streambus/streambus/loadscript/internal/pace"
+	"github.com/streambus/streambus/loadscript/internal/plan"
+	"github.com/streambus/streambus/loadscript/internal/report"
+)
+
+// scenario drives one scenario of a plan.
+type scenario struct {
+	plan  *plan.Scenario
+	index int
+	count int
+	opts  Options
+	house *house
+	admin *kadm.Client
+
+	runID   uint64 // of this scenario's records: scenarios of a run may share topics
+	probeID uint64
+	epoch   *pace.Wall   // from before the first client
+	clock   *pace.Wall   // zero is when the first stage begins; set before shards run
+	zeroNs  atomic.Int64 // clock's zero, nanoseconds since 1970, for consumers, which run earlier
+	fields  map[string]*field
+	shards  []*shard
+	readers []*consumeFlow
+	meter   *meter
+
+	limit    int64        // of in-flight records
+	inFlight atomic.Int64 // handed over and without an outcome
+
+	counts  pace.Counts
+	drain   report.Drain
+	notes   []string
+	verdict []ledger.Verdict
+}
+
+// field is one topic of the scenario.
+type field struct {
+	plan       plan.Topic
+	partitions int32
+	ours       bool // created by this run
+	begin      []int64
+	ledger     *ledger.Topic
+	silence    []silence // by partition
+}
+
+func newScenario(p *plan.Plan, index int, admin *kadm.Client, h *house, opts Options) *scenario {
+	sc := &p.Scenarios[index]
+	s := &scenario{
+		plan: sc, index: index, count: len(p.Scenarios), opts: opts, house: h, admin: admin,
+		runID:   opts.RunID + uint64(index)*2,
+		probeID: opts.RunID + uint64(index)*2 + 1,
+		epoch:   pace.NewWall(),
+		fields:  map[string]*field{},
+		limit:   int64(sc.MaxInFlight),
+	}
+	if s.limit <= 0 {
+		s.limit = DefaultMaxInFlight
+	}
+	s.meter = newMeter(s)
+	return s
+}
+
+// run goes through the phases. An error means that the cluster could not be used; the result is there all the same.
+func (s *scenario) run(ctx context.Context) (report.Scenario, error) {
+	result := s.describe()
+	defer s.close()
+	if err := s.prepare(ctx); err != nil {
+		if ctx.Err() != nil {
+			result.Error = "interrupted before the first record"
+			return result, nil
+		}
+		result.Error = err.Error()
+		result.ExitCode = int(plan.ExitUnreachable)
+		return result, err
+	}
+	work := context.WithoutCancel(ctx)
+	result.Started, result.Ran = time.Now(), true
+	s.clock = s.epoch.Restart()
+	s.zeroNs.Store(s.clock.Unix(0))
+	stop := s.meter.start(work)
+	s.offer(ctx)
+	s.settle(ctx)
+	s.converge(ctx)
+	stop()
+	s.stopClients(work)
+	err := s.verify(ctx)
+	s.judge(ctx, &result, err)
+	if died(s.opts.Dead) {
+		return result, nil // runAll says so
+	}
+	return result, err
+}
+
+// prepare creates topics and clients and waits until load can flow, so that the clock does not start on a cold cluster.
+func (s *scenario) prepare(ctx context.Context) error {
+	s.opts.Progress(s.snapshot("preparing"))
+	ctx, cancel := context.WithTimeout(ctx, s.opts.Prepare)
+	defer cancel()
+	for _, t := range topics(s.plan) {
+		partitions, ours, err := s.house.ensure(ctx, t)
+		if err != nil {
+			return err
+		}
+		begin, err := s.house.ends(ctx, t.Name, partitions)
+		if err != nil {
+			return fmt.Errorf("%w: listing the offsets of %s: %w", ErrUnreachable, t.Name, err)
+		}
+		s.fields[t.Name] = &field{
+			plan: t, partitions: partitions, ours: ours, begin: begin, silence: make([]silence, partitions),
+			ledger: ledger.NewTopic(t.Name, partitions, s.runID, ledger.Options{Exclusive: ours, ProbeID: s.probeID}),
+		}
+	}
+	if err := s.openProducers(); err != nil {
+		return err
+	}
+	if err := s.openConsumers(ctx); err != nil {
+		return err
+	}
+	if err := s.awaitAssignment(ctx); err != nil {
+		return err
+	}
+	return s.probe(ctx)
+}
+
+// offer runs the schedule to its end, or to the end of ctx.
+func (s *scenario) offer(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if s.opts.Dead != nil {
+		go func() { // ends with offer: cancel is deferred
+			select {
+			case <-s.opts.Dead:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+	}
+	counts := make([]pace.Counts, len(s.shards))
+	var wg sync.WaitGroup
+	for i, sh := range s.shards {
+		wg.Go(func() {
+			p := pace.Pacer{
+				Clock: s.clock, Schedule: sh.schedule, LateLimit: s.opts.LateLimit,
+				Deadline: s.plan.Duration() + s.plan.Drain,
+			}
+			counts[i] = p.Run(ctx, sh)
+		})
+	}
+	if len(s.shards) == 0 { // only consumers: the stages are a stretch of time
+		_ = s.clock.Sleep(ctx, s.plan.Duration())
+	}
+	wg.Wait()
+	for _, c := range counts {
+		s.counts.Offered += c.Offered
+		s.counts.Handed += c.Handed
+		s.counts.Dropped += c.Dropped
+		s.counts.Pressed += c.Pressed
+	}
+}
+
+// grace is how long a phase after the last stage may take.
+func (s *scenario) grace(ctx context.Context) time.Duration {
+	if ctx.Err() != nil || died(s.opts.Dead) {
+		return min(s.opts.Brief, s.plan.Drain)
+	}
+	return s.plan.Drain
+}
+
+// settle waits until every record handed over has an outcome.
+func (s *scenario) settle(ctx context.Context) {
+	s.meter.phase.Store("draining")
+	end := time.Now().Add(s.grace(ctx))
+	for s.inFlight.Load() > 0 && time.Now().Before(end) && !died(s.opts.Dead) {
+		_ = sleep(context.WithoutCancel(ctx), 5*time.Millisecond)
+		if ctx.Err() != nil && time.Until(end) > s.opts.Brief {
+			end = time.Now().Add(s.opts.Brief)
+		}
+	}
+}
+
+// converge waits until every reader has seen every acknowledged record and is at the end of the log.
+func (s *scenario) converge(ctx context.Context) {
+	begun := time.Now()
+	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.grace(ctx))
+	defer cancel()
+	if ctx.Err() == nil {
+		defer context.AfterFunc(ctx, func() { time.AfterFunc(s.opts.Brief, cancel) })()
+	}
+	var behind int64
+	for {
+		behind = 0
+		for _, f := range s.readers {
+			behind += f.reader.Behind()
+		}
+		if behind == 0 && s.inFlight.Load() == 0 {
+			break
+		}
+		if died(s.opts.Dead) || sleep(work, 20*time.Millisecond) != nil {
+			break
+		}
+	}
+	s.drain.TookNs = int64(s.clock.Now() - s.plan.Duration())
+	if d := int64(time.Since(begun)); s.drain.TookNs < d { // interrupted: the stages were cut short
+		s.drain.TookNs = d
+	}
+	s.drain.Converged = behind == 0 && s.inFlight.Load() == 0
+	switch {
+	case s.inFlight.Load() > 0:
+		s.drain.Detail = fmt.Sprintf("%d records had no answer after %s", s.inFlight.Load(), round(time.Duration(s.drain.TookNs)))
+	case behind > 0:
+		s.drain.Detail = fmt.Sprintf("readers were still %d records behind after %s", behind, round(time.Duration(s.drain.TookNs)))
+	}
+}
+
+// stopClients ends producers first, so that every outcome is final, then consumers.
+func (s *scenario) stopClients(ctx context.Context) {
+	for _, sh := range s.shards {
+		sh.close()
+	}
+	for _, f := range s.readers {
+		f.stop()
+	}
+	for range 200 { // a closed client calls its promises from another goroutine
+		if s.inFlight.Load() == 0 {
+			return
+		}
+		_ = sleep(ctx, 5*time.Millisecond)
+	}
+}
+
+// close frees what a phase that failed left behind; stopping twice does no harm.
+func (s *scenario) close() { s.stopClients(context.Background()) }
+
+// verify makes sure that each topic was read to its end by somebody, and closes the accounts.
+func (s *scenario) verify(ctx context.Context) error {
+	s.meter.phase.Store("verifying")
+	s.opts.Progress(s.snapshot("verifying"))
+	limit := max(s.grace(ctx), s.opts.Brief)
+	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	defer cancel()
+	var errs []error
+	for _, t := range topics(s.plan) {
+		f := s.fields[t.Name]
+		if err := s.account(work, f); err != nil {
+			errs = append(errs, fmt.Errorf("topic %s could not be verified: %w", t.Name, err))
+		}
+		var starts []int64
+		if expires(t) {
+			starts, _ = s.house.starts(work, t.Name, f.partitions) // without them nothing counts as expired: the strict side
+		}
+		s.verdict = append(s.verdict, f.ledger.Judge(starts))
+	}
+	return errors.Join(errs...)
+}
+
+// expires says whether the script gave the topic a retention: only then may acknowledged records be gone.
+func expires(t plan.Topic) bool {
+	for _, c := range t.Config {
+		switch c.Name {
+		case "retention.ms", "retention.bytes", "cleanup.policy":
+			return true
+		}
+	}
+	return false
+}
+
+// account finds a reader that saw everything, or reads the topic back.
+func (s *scenario) account(ctx context.Context, f *field) error {
+	if died(s.opts.Dead) {
+		return fmt.Errorf("%w: the broker is gone", ErrUnreachable)
+	}
+	ends, err := s.house.ends(ctx, f.plan.Name, f.partitions)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	complete := false
+	for _, flow := range s.readers {
+		if flow.field != f {
+			continue
+		}
+		all := flow.reader.Behind() == 0
+		for p, end := range ends {
+			// A reader that saw nothing of an old topic because nothing was written is at its end, too.
+			if flow.reader.Position(int32(p)) >= end || end == f.begin[p] {
+				flow.reader.Complete(int32(p))
+			} else {
+				all = false
+			}
+		}
+		complete = complete || all
+	}
+	if complete || f.ledger.Acked() == 0 && len(s.readersOf(f)) > 0 {
+		return nil
+	}
+	return s.readBack(ctx, f, ends)
+}
+
+func (s *scenario) readersOf(f *field) (flows []*consumeFlow) {
+	for _, flow := range s.readers {
+		if flow.field == f {
+			flows = append(flows, flow)
+		}
+	}
+	return flows
+}
+
+// shardCount is how many goroutines pace a flow: enough to use the cores, not one per client, which would wake up a thousand
+// times a second each.
+func shardCount(clients int) int { return min(clients, 2*runtime.GOMAXPROCS(0)) }
+
+func round(d time.Duration) time.Duration { return d.Round(10 * time.Millisecond) }

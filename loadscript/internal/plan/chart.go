@@ -1,0 +1,336 @@
+package plan
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// Chart prints the plan for people: per scenario the offered rate over time with its stages, the totals, and what the
+// cluster must allow. Plain ASCII, at most width columns wide (at least 60), so that it survives mail and CI logs.
+func (p *Plan) Chart(w io.Writer, width int) error {
+	out := &strings.Builder{}
+	fmt.Fprintf(out, "%s", p.Script)
+	if p.Title != "" {
+		fmt.Fprintf(out, ": %s", p.Title)
+	}
+	out.WriteString("\n")
+	p.chartParams(out)
+	for i := range p.Scenarios {
+		s := &p.Scenarios[i]
+		fmt.Fprintf(out, "\nscenario %q\n\n", s.Name)
+		s.chartRate(out, max(width, 60))
+		s.chartStages(out)
+		s.chartTotals(out)
+	}
+	p.chartCluster(out)
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+func (p *Plan) chartParams(out *strings.Builder) {
+	if len(p.Params) == 0 {
+		return
+	}
+	var words []string
+	for _, prm := range p.Params {
+		words = append(words, fmt.Sprintf("%s=%s", prm.Name, shown(prm.Value)))
+	}
+	fmt.Fprintf(out, "with %s\n", strings.Join(words, " "))
+}
+
+// shown quotes a parameter value that a reader could not tell apart from its surroundings.
+func shown(v string) string {
+	if v == "" || strings.ContainsAny(v, " \t\n\"'") {
+		return fmt.Sprintf("%q", v)
+	}
+	return v
+}
+
+const chartHeight = 10
+
+// chartRate draws the offered rate. A column shows the highest rate inside its stretch of time, so that a spike shorter than
+// a column is still seen.
+//
+//	10k/s |      ####
+//	 5k/s |     #####
+//	    0 +-----------------
+//	      a    bc   d         <- where the stages start
+//	      0s        5m   10m
+func (s *Scenario) chartRate(out *strings.Builder, width int) {
+	peak, total := s.PeakRate(), s.Duration()
+	if peak <= 0 || total <= 0 {
+		return
+	}
+	const left = 11
+	columns := min(width-left-2, 100)
+	heights := make([]int, columns)
+	for c := range heights {
+		r := s.peakBetween(columnTime(total, c, columns), columnTime(total, c+1, columns))
+		heights[c] = int(math.Round(r / peak * chartHeight))
+		if r > 0 && heights[c] == 0 {
+			heights[c] = 1 // little load is not no load
+		}
+	}
+	for row := chartHeight; row >= 1; row-- {
+		label := ""
+		if row == chartHeight || row == chartHeight/2 {
+			label = FormatRate(peak * float64(row) / chartHeight)
+		}
+		line := make([]byte, columns)
+		for c, h := range heights {
+			line[c] = ' '
+			if h >= row {
+				line[c] = '#'
+			}
+		}
+		fmt.Fprintf(out, "%*s |%s\n", left-2, label, strings.TrimRight(string(line), " "))
+	}
+	fmt.Fprintf(out, "%*s +%s\n", left-2, "0", strings.Repeat("-", columns))
+	fmt.Fprintf(out, "%*s  %s\n", left-2, "stage", s.stageMarks(total, columns))
+	fmt.Fprintf(out, "%*s  %s\n\n", left-2, "time", timeAxis(total, columns))
+}
+
+func columnTime(total time.Duration, c, columns int) time.Duration {
+	return time.Duration(float64(total) * float64(c) / float64(columns))
+}
+
+// peakBetween is the highest offered rate in [from, to): linear stages have it at one of their ends.
+func (s *Scenario) peakBetween(from, to time.Duration) float64 {
+	peak := RateAt(s.Stages, from)
+	var start time.Duration
+	for _, st := range s.Stages {
+		end := start + st.Duration
+		if end > from && start < to {
+			a, b := max(start, from), min(end, to)
+			at := func(t time.Duration) float64 {
+				return st.From + (st.To-st.From)*float64(t-start)/float64(max(st.Duration, 1))
+			}
+			peak = max(peak, at(a), at(b))
+		}
+		start = end
+	}
+	return peak
+}
+
+// stageLetter names stages a…z, then 'aa' would be too wide: '*'.
+func stageLetter(i int) byte {
+	if i < 26 {
+		return byte('a' + i)
+	}
+	return '*'
+}
+
+func (s *Scenario) stageMarks(total time.Duration, columns int) string {
+	line := []byte(strings.Repeat(" ", columns))
+	var start time.Duration
+	for i, st := range s.Stages {
+		c := min(int(float64(start)/float64(total)*float64(columns)), columns-1)
+		for c < columns && line[c] != ' ' {
+			c++
+		}
+		if c < columns {
+			line[c] = stageLetter(i)
+		}
+		start += st.Duration
+	}
+	return strings.TrimRight(string(line), " ")
+}
+
+func timeAxis(total time.Duration, columns int) string {
+	end := FormatDuration(total)
+	middle := FormatDuration(total / 2)
+	if len(middle) > 8 || len(middle)+len(end)+8 > columns {
+		middle = ""
+	}
+	line := []byte(strings.Repeat(" ", columns))
+	copy(line, "0s")
+	copy(line[columns/2:], middle)
+	if len(end) < columns {
+		copy(line[columns-len(end):], end)
+	}
+	return strings.TrimRight(string(line), " ")
+}
+
+func (s *Scenario) chartStages(out *strings.Builder) {
+	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "  \tstage\tstart\tlasts\trate\trecords")
+	var start time.Duration
+	for i, st := range s.Stages {
+		rate := FormatRate(st.From)
+		if st.From != st.To {
+			rate += " -> " + FormatRate(st.To)
+		}
+		n := CumulativeRecords(s.Stages, start+st.Duration) - CumulativeRecords(s.Stages, start)
+		fmt.Fprintf(tw, "  %c\t%s\t%s\t%s\t%s\t%s\n", stageLetter(i), st.Name, FormatDuration(start), FormatDuration(st.Duration), rate,
+			FormatCount(int64(math.Round(n))))
+		start += st.Duration
+	}
+	tw.Flush()
+	out.WriteString("\n")
+}
+
+func (s *Scenario) chartTotals(out *strings.Builder) {
+	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(tw, "  %s\t%s\n", name, fmt.Sprintf(format, args...))
+	}
+	row("duration", "%s, then up to %s to drain", FormatDuration(s.Duration()), FormatDuration(s.Drain))
+	if s.Warmup > 0 {
+		row("warm-up", "the first %s are not measured", FormatDuration(s.Warmup))
+	}
+	row("records", "%s (%s arrivals, seed %d)", FormatCount(s.Records()), s.Arrivals, s.Seed)
+	row("bytes", "%s of values", FormatSize(float64(s.Bytes())))
+	row("peak", "%s, %s/s", FormatRate(s.PeakRate()), FormatSize(s.PeakRate()*s.MeanValueSize()))
+	for _, f := range s.Produce {
+		row("produce", "%s", f.describe())
+	}
+	for _, f := range s.Consume {
+		row("consume", "%s", f.describe())
+	}
+	row("verify", "%s", describeVerify(s.Verify))
+	for i, t := range s.Thresholds {
+		name := ""
+		if i == 0 {
+			name = "thresholds"
+		}
+		during := ""
+		if t.During != "" {
+			during = ", during stage " + t.During
+		}
+		row(name, "%s%s", t.Expr, during)
+	}
+	tw.Flush()
+}
+
+func describeVerify(v []Invariant) string {
+	if len(v) == 0 {
+		return "nothing"
+	}
+	words := make([]string, len(v))
+	for i, inv := range v {
+		words[i] = string(inv)
+	}
+	return strings.Join(words, ", ")
+}
+
+func (p Produce) describe() string {
+	s := fmt.Sprintf("%s: %s of %s", p.Topic.Name, plural(p.Producers, "producer"), FormatSize(float64(p.Value.Size)))
+	s += fmt.Sprintf(", keys %s, acks=%s", p.Key.describe(), p.Acks)
+	if p.Idempotent {
+		s += ", idempotent"
+	}
+	if p.Compression != "none" {
+		s += ", " + p.Compression
+	}
+	return s
+}
+
+func (k Key) describe() string {
+	switch k.Kind {
+	case "none":
+		return "none"
+	case "sequential":
+		if k.N == 0 {
+			return "sequential()"
+		}
+		return fmt.Sprintf("sequential(%s)", FormatCount(int64(k.N)))
+	case "zipf":
+		return fmt.Sprintf("zipf(%s, s=%v)", FormatCount(int64(k.N)), k.S)
+	case "hot":
+		return fmt.Sprintf("hot(%s, %s take %s)", FormatCount(int64(k.N)), FormatPercent(k.Hot), FormatPercent(k.Share))
+	default:
+		return fmt.Sprintf("%s(%s)", k.Kind, FormatCount(int64(k.N)))
+	}
+}
+
+func (c Consume) describe() string {
+	if c.Group == "" {
+		return fmt.Sprintf("%s: one direct reader of all partitions", c.Topic.Name)
+	}
+	return fmt.Sprintf("%s: group %s, %s", c.Topic.Name, c.Group, plural(c.Members, "member"))
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
+// Topics lists the topics of all scenarios once, in order of first use: what must exist before the clock starts.
+func (p *Plan) Topics() []Topic {
+	var topics []Topic
+	seen := map[string]bool{}
+	add := func(t Topic) {
+		if !seen[t.Name] {
+			seen[t.Name] = true
+			topics = append(topics, t)
+		}
+	}
+	for _, s := range p.Scenarios {
+		for _, f := range s.Produce {
+			add(f.Topic)
+		}
+		for _, f := range s.Consume {
+			add(f.Topic)
+		}
+	}
+	return topics
+}
+
+// chartCluster says what the cluster must allow, topics first: whoever runs the plan against a cluster that is not his own
+// can see beforehand what it will be asked.
+func (p *Plan) chartCluster(out *strings.Builder) {
+	topics := p.Topics()
+	if len(topics) == 0 {
+		return
+	}
+	out.WriteString("\nthe cluster must allow (topics that are missing are created)\n\n")
+	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "  topic\tpartitions\treplication\tconfig")
+	brokers, largest := 1, 0
+	for _, t := range topics {
+		replication := orDefault(t.Replication, "3, or 1 per broker")
+		brokers = max(brokers, t.Replication)
+		fmt.Fprintf(tw, "  %s\t%s\t%s\t%s\n", t.Name, orDefault(t.Partitions, "broker's default"), replication, t.configText())
+	}
+	tw.Flush()
+	clients := 0
+	for _, s := range p.Scenarios {
+		n := 0
+		for _, f := range s.Produce {
+			n += f.Producers
+			largest = max(largest, f.Value.Size)
+		}
+		for _, f := range s.Consume {
+			n += f.Members
+		}
+		clients = max(clients, n)
+	}
+	fmt.Fprintf(out, "\n  at least %s, %s at a time, values up to %s\n", plural(brokers, "broker"), plural(clients, "client"), FormatSize(float64(largest)))
+}
+
+func orDefault(n int, text string) string {
+	if n == 0 {
+		return text
+	}
+	return FormatCount(int64(n))
+}
+
+func (t Topic) configText() string {
+	var words []string
+	if t.MinInsync > 0 {
+		words = append(words, fmt.Sprintf("min.insync.replicas=%d", t.MinInsync))
+	}
+	for _, kv := range t.Config {
+		words = append(words, kv.Name+"="+kv.Value)
+	}
+	if len(words) == 0 {
+		return "-"
+	}
+	return strings.Join(words, " ")
+}
