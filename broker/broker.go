@@ -189,7 +189,7 @@ func (b *Broker) serve(ln net.Listener) {
 		recovery = fmt.Sprintf("after a crash: %d group commits replayed", s.Frames)
 	}
 	b.o.Logger.Info("broker is ready", "listen", ln.Addr(), "advertised", net.JoinHostPort(host, fmt.Sprint(port)), "data_dir", c.DataDir(),
-		"durability", "every acknowledged record is flushed to the disk first", "recovery", recovery, "logs", s.Logs, "opened_in", s.Duration.Round(time.Millisecond))
+		"durability", "every acknowledged record is flushed to the disk first", "io", engine.IO(), "recovery", recovery, "logs", s.Logs, "opened_in", s.Duration.Round(time.Millisecond))
 }
 
 // advertised is the address that clients are told: the one set, else the one listened on, else, when that is all addresses, this

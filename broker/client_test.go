@@ -32,6 +32,9 @@ func TestProduceAndConsume(t *testing.T) {
 					}
 				})
 			}
+			if err := c.Flush(within(t, 20*time.Second)); err != nil {
+				t.Fatal(err)
+			}
 			if got := values(t, c, len(want)); !slices.Equal(got, want) {
 				t.Errorf("%d records came back, not the %d sent in order", len(got), len(want))
 			}

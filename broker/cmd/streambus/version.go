@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"github.com/streambus/streambus/engine"
 	"github.com/streambus/streambus/wire"
 )
 
@@ -19,6 +20,7 @@ type about struct {
 	Modified bool       `json:"modified"` // the commit is not all that was built
 	Go       string     `json:"go"`
 	Platform string     `json:"platform"`
+	IO       string     `json:"io"` // how this build does disk I/O on this machine
 	APIs     []apiRange `json:"apis"`
 }
 
@@ -50,7 +52,7 @@ func versionCommand() *cobra.Command {
 }
 
 func aboutThis() about {
-	a := about{Version: "unknown", Commit: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	a := about{Version: "unknown", Commit: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, IO: engine.IO()}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		a.Version = info.Main.Version
 		for _, s := range info.Settings {
@@ -69,7 +71,7 @@ func aboutThis() about {
 }
 
 func (a about) print(w io.Writer) error {
-	fmt.Fprintf(w, "streambus %s, commit %s, %s, %s\n\n", a.Version, a.Commit, a.Go, a.Platform)
+	fmt.Fprintf(w, "streambus %s, commit %s, %s, %s\ndisk I/O by %s\n\n", a.Version, a.Commit, a.Go, a.Platform, a.IO)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "KEY\tNAME\tMIN\tMAX")
 	for _, r := range a.APIs {
