@@ -135,7 +135,7 @@ func (l *Log) hasRoom(b batch.Batch) bool {
 // mustRoll says whether b belongs into a new segment. An empty segment takes any batch.
 func (l *Log) mustRoll(b batch.Batch) bool {
 	seg := l.parts[len(l.parts)-1].seg
-	return l.tail > 0 && (l.tail+int64(len(b)) > l.o.SegmentBytes || int64(l.next-seg.Base)+int64(b.LastOffsetDelta()) > segment.MaxBytes)
+	return l.tail > 0 && (l.tail+int64(len(b)) > l.o.SegmentBytes || int64(l.next-seg.Base)+int64(b.LastOffsetDelta()) > segment.MaxRelative)
 }
 
 // grow makes room for b: a new segment, or more of the last one (E5). Only one goroutine at a time does it for a log.

@@ -358,6 +358,9 @@ func (f *memFile) WriteVec(bufs [][]byte, off int64) error {
 	f.m.mu.Lock()
 	defer f.m.mu.Unlock()
 	all := slices.Concat(bufs...)
+	if len(all) == 0 {
+		return nil
+	}
 	if grow := off + int64(len(all)) - max(int64(len(f.n.data)), f.n.allocated); grow > 0 && f.m.Capacity > 0 && f.m.used()+grow > f.m.Capacity {
 		return pathError("pwritev", f.name, syscall.ENOSPC)
 	}

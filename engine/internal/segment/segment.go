@@ -32,6 +32,9 @@ const Suffix = ".log"
 // MaxBytes is the largest size that positions in the index can name.
 const MaxBytes = 1<<31 - 1
 
+// MaxRelative is the largest offset in a segment, counted from its base: Kafka's limit, and what the index can name.
+const MaxRelative = 1<<31 - 1
+
 // Name is the file name of the segment that begins at base.
 func Name(base batch.Offset) string { return fmt.Sprintf("%020d%s", base, Suffix) }
 
@@ -205,8 +208,8 @@ func (s *Segment) Walk(pos, end int64, f func(pos int64, h batch.Batch, size int
 		if err != nil {
 			return s.corrupt(pos, "%v", err)
 		}
-		if size > end-pos || h.LastOffsetDelta() < 0 || h.BaseOffset() < s.Base {
-			return s.corrupt(pos, "batch of %d bytes, offset %d, delta %d; %d bytes are left", size, h.BaseOffset(), h.LastOffsetDelta(), end-pos)
+		if size > end-pos || !s.covers(h) {
+			return s.corrupt(pos, "batch of %d bytes, offset %d and %d after it; %d bytes are left", size, h.BaseOffset(), h.LastOffsetDelta(), end-pos)
 		}
 		if !f(pos, h, size) {
 			return nil
@@ -214,6 +217,11 @@ func (s *Segment) Walk(pos, end int64, f func(pos int64, h batch.Batch, size int
 		pos += size
 	}
 	return nil
+}
+
+// covers says that the offsets of a header can be those of this segment.
+func (s *Segment) covers(h batch.Batch) bool {
+	return h.LastOffsetDelta() >= 0 && h.BaseOffset() >= s.Base && int64(h.BaseOffset()-s.Base) <= MaxRelative-int64(h.LastOffsetDelta())
 }
 
 func (s *Segment) corrupt(pos int64, format string, args ...any) error {
