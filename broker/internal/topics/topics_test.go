@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -177,18 +178,18 @@ func TestStrangersAreLeftAlone(t *testing.T) {
 }
 
 func TestTopicThatCannotBeOpenedIsTakenBack(t *testing.T) {
-	full := false
+	var full atomic.Bool // asked by the engine's own goroutines too
 	mem := disk.NewMem()
 	fs := disk.Inject(mem, func(op disk.Op, name string) error {
-		if full && strings.HasSuffix(name, ".log") && op == "create" {
+		if full.Load() && strings.HasSuffix(name, ".log") && op == "create" {
 			return syscall.ENOSPC
 		}
 		return nil
 	})
 	r := open(t, fs)
-	full = true
+	full.Store(true)
 	_, err := r.Create(t.Context(), Spec{Name: "a", Partitions: 3})
-	full = false
+	full.Store(false)
 	if !errors.Is(err, engine.ErrFull) {
 		t.Fatalf("%v, want ErrFull", err)
 	}
