@@ -125,7 +125,7 @@ func TestLockedDirectory(t *testing.T) {
 	if code := second.wait(); code != 75 {
 		t.Errorf("exit code %d, want 75", code)
 	}
-	for _, want := range []string{dir, fmt.Sprint(first.cmd.Process.Pid)} {
+	for _, want := range []string{dir, fmt.Sprint(first.cmd.Process.Pid), "--data-dir"} {
 		if !strings.Contains(second.stderr.String(), want) {
 			t.Errorf("stderr does not name %q:\n%s", want, second.stderr)
 		}

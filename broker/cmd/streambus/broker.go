@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/streambus/streambus/broker"
+	"github.com/streambus/streambus/engine"
 )
 
 // errNoDataDir is wrong usage.
@@ -75,6 +77,10 @@ func runBroker(s *settings, insecure bool, level slog.Level) error {
 // hint adds what to do about a data directory that cannot be used.
 func hint(err error, dir string) error {
 	switch {
+	case errors.Is(err, engine.ErrLocked):
+		return fmt.Errorf("%w; stop that process, or choose another directory with --data-dir: two brokers cannot share one", err)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w; %s cannot be made there: choose another directory with --data-dir", err, dir)
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%w; the data directory %s must be writable for this user: choose another with --data-dir, or change its owner", err, dir)
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EEXIST):
