@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/streambus/streambus/engine/disk"
@@ -22,7 +23,8 @@ import (
 type Engine struct {
 	o         Options
 	lock      io.Closer
-	committer *commit.Committer
+	committer *commit.Committer // of the logs that are Fsync, and of what happens to logs
+	unlogged  *commit.Committer // of the others
 	summary   Summary
 
 	admin sync.Mutex // serialises OpenLog and Drop; held across their I/O
@@ -39,13 +41,12 @@ type Engine struct {
 	err    error // E4
 	failed chan struct{}
 
-	wake chan struct{} // a checkpoint would be good
-	stop chan struct{}
-	wg   sync.WaitGroup
-
-	// Owned by the segment goroutine and the committing goroutine: what the current group touches.
-	writing []*part
-	flushed []*Log
+	wake    chan struct{}   // a checkpoint would be good
+	asks    chan chan error // a checkpoint is waited for
+	written atomic.Bool     // something was flushed since the last checkpoint
+	chores  chan func()     // short work beside appends: growing ahead, syncing at intervals
+	stop    chan struct{}
+	wg      sync.WaitGroup
 }
 
 // Summary says what Open found and did.
@@ -89,6 +90,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		o: o, lock: lock,
 		logs: map[string]*Log{}, known: map[uint64]commit.LogState{}, damaged: map[uint64]error{}, drops: map[uint64]commit.LSN{},
 		failed: make(chan struct{}), wake: make(chan struct{}, 1), stop: make(chan struct{}),
+		asks: make(chan chan error), chores: make(chan func(), maxChores),
 	}
 	if err := e.begin(ctx); err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -125,12 +127,15 @@ func (e *Engine) begin(ctx context.Context) error {
 	e.known, e.damaged, e.nextLog, e.summary = r.logs, r.damaged, r.nextLog, r.summary
 	e.committer, err = commit.Start(commit.Options{
 		FS: e.o.FS, Dir: path.Join(e.o.Dir, commitDir), FileBytes: e.o.CommitFileBytes, Files: e.o.CommitFiles,
-		GroupBytes: e.o.GroupBytes, QueueBytes: e.o.QueueBytes, Target: (*target)(e),
+		GroupBytes: e.o.GroupBytes, QueueBytes: e.o.QueueBytes, Target: &sink{Engine: e},
 	}, r.end)
 	if err != nil {
 		return fmt.Errorf("commit log of %s: %w", e.o.Dir, err)
 	}
+	e.unlogged = commit.StartUnlogged(commit.Options{GroupBytes: e.o.GroupBytes, QueueBytes: e.o.QueueBytes, Target: &sink{Engine: e}})
 	e.wg.Go(e.checkpoints)
+	e.wg.Go(e.doChores)
+	e.wg.Go(e.tidyNowAndThen)
 	e.wg.Go(e.tellFailure)
 	return nil
 }
@@ -179,18 +184,30 @@ func (e *Engine) OpenLog(name string, o LogOptions) (*Log, error) {
 			return nil, err
 		}
 	}
-	l := &Log{e: e, id: s.ID, name: name, dir: path.Join(e.o.Dir, name), o: o, start: s.Start, next: s.End, flushed: s.End}
+	l := newLog(e, s, o)
 	if err := l.load(s); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
+	if err := e.publish(l, s); err != nil {
+		return nil, errors.Join(err, l.close())
+	}
+	if s.Unlogged != (o.Durability != Fsync) { // recovery must know the way before the first batch goes it
+		if err := e.checkpointNow(); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+func (e *Engine) publish(l *Log, s commit.LogState) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.Err(); err != nil { // too late to be told by tellFailure
-		return nil, errors.Join(err, l.close())
+		return err
 	}
-	e.logs[name] = l
+	e.logs[l.name] = l
 	e.known[s.ID] = s
-	return l, nil
+	return nil
 }
 
 func (e *Engine) lookUp(name string) (s commit.LogState, exists bool, err error) {
@@ -245,43 +262,6 @@ func (e *Engine) create(name string, o *LogOptions) (s commit.LogState, err erro
 	return s, nil
 }
 
-// load opens the segments of a recovered log and rebuilds what is kept in memory.
-func (l *Log) load(s commit.LogState) error {
-	bases, err := segmentBases(l.e.o.FS, l.dir)
-	if err != nil {
-		return err
-	}
-	if len(bases) == 0 {
-		return fmt.Errorf("%w: log %s has no segment files in %s", ErrCorrupt, l.name, l.dir)
-	}
-	next := bases[0]
-	for i, base := range bases {
-		if base < next {
-			return fmt.Errorf("%w: log %s: segment %s begins before the one below it ends (%d)", ErrCorrupt, l.name, segment.Name(base), next)
-		}
-		seg, err := segment.Open(l.e.o.FS, l.dir, base, l.o.IndexIntervalBytes)
-		if err != nil {
-			return err
-		}
-		l.parts = append(l.parts, &part{log: l, seg: seg})
-		size, err := seg.FileSize()
-		if err != nil {
-			return err
-		}
-		if i == len(bases)-1 {
-			l.tail = size
-			seg.SetAllocated(size)
-		}
-		if next, err = seg.Scan(size, l.producers.Update); err != nil {
-			return fmt.Errorf("%w: %w", ErrCorrupt, err)
-		}
-	}
-	if next != s.End {
-		return fmt.Errorf("%w: log %s ends at offset %d, the checkpoint says %d", ErrCorrupt, l.name, next, s.End)
-	}
-	return nil
-}
-
 // Drop removes a log and its data, durably. Spans already given stay readable until released; batches still queued are
 // reported to the Observer as ever. Errors: those of OpenLog, or that there is no such log.
 func (e *Engine) Drop(name string) error {
@@ -301,10 +281,7 @@ func (e *Engine) Drop(name string) error {
 		return e.Err()
 	}
 	gone := path.Join(e.o.Dir, fmt.Sprintf("%d%s", s.ID, deletedSuffix))
-	if err = e.o.FS.Rename(path.Join(e.o.Dir, name), gone); err == nil {
-		err = e.o.FS.SyncDir(e.o.Dir)
-	}
-	if err != nil {
+	if err := e.moveAway(l, path.Join(e.o.Dir, name), gone); err != nil {
 		return e.fail(fmt.Errorf("drop log %s: %w", name, err))
 	}
 	e.mu.Lock()
@@ -313,12 +290,27 @@ func (e *Engine) Drop(name string) error {
 	delete(e.logs, name)
 	delete(e.drops, s.ID)
 	e.mu.Unlock()
-	e.target().Full() // a checkpoint may have been held back
+	e.wantCheckpoint() // one may have been held back
 	if l != nil {
 		err = l.close()
 	}
 	e.wg.Go(func() { _ = removeAll(e.o.FS, gone) }) // the next Open goes on where this ends
 	return err
+}
+
+// moveAway renames the folder of a log, when nobody is at work in it. l is nil when the log is not open.
+func (e *Engine) moveAway(l *Log, dir, gone string) error {
+	if l != nil {
+		l.growing.Lock()
+		defer l.growing.Unlock()
+		l.mu.Lock()
+		l.dropped = true
+		l.mu.Unlock()
+	}
+	if err := e.o.FS.Rename(dir, gone); err != nil {
+		return err
+	}
+	return e.o.FS.SyncDir(e.o.Dir)
 }
 
 // dropped is closed when a Drop entry is flushed.
@@ -360,6 +352,7 @@ func (e *Engine) Failed() <-chan struct{} { return e.failed }
 func (e *Engine) fail(err error) error {
 	e.note(err)
 	e.committer.Fail(err)
+	e.unlogged.Fail(err)
 	return e.Err()
 }
 
@@ -384,9 +377,14 @@ func (e *Engine) tellFailure() {
 	case <-e.failed:
 	}
 	err := e.Err()
+	e.committer.Fail(err)
+	e.unlogged.Fail(err)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, l := range e.logs {
+		l.mu.Lock()
+		l.settled.Broadcast()
+		l.mu.Unlock()
 		if l.o.Observer != nil {
 			l.o.Observer.Failed(err)
 		}
@@ -418,11 +416,13 @@ func (e *Engine) Close() error {
 	for _, l := range logs {
 		l.stop()
 	}
-	err := e.committer.Close() // checkpoints go on meanwhile: what is queued may need a recycled file
+	// Checkpoints go on meanwhile: what is queued may need a recycled file.
+	err := errors.Join(e.committer.Close(), e.unlogged.Close())
 	close(e.stop)
 	e.wg.Wait()
 	if err == nil && e.Err() == nil {
 		err = e.checkpoint(true)
+		e.lastChores()
 	}
 	for _, l := range logs {
 		err = errors.Join(err, l.close())

@@ -3,19 +3,24 @@ package engine
 import (
 	"time"
 
+	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/internal/commit"
-	"github.com/streambus/streambus/engine/internal/segment"
 )
 
-// target is the Engine as its commit log sees it.
-type target Engine
+// sink is the Engine as one of its two committers sees it. What it gathers belongs to that committer's goroutines.
+type sink struct {
+	*Engine
+	writing []*part // owned by the goroutine that calls Write
+	flushed []*Log  // owned by the one that calls Flushed
+}
 
-var _ commit.Target = (*target)(nil)
-
-func (e *Engine) target() *target { return (*target)(e) }
+var _ commit.Target = (*sink)(nil)
 
 // Write writes a group's batches to their segments: one write for each run of batches that lie together.
-func (t *target) Write(group []commit.Entry) error {
+func (t *sink) Write(group []commit.Entry) error {
+	if err := t.Err(); err != nil { // found elsewhere on the same disk
+		return err
+	}
 	t.writing = t.writing[:0]
 	for i := range group {
 		p, ok := group[i].Ref.(*part)
@@ -40,21 +45,20 @@ func (t *target) Write(group []commit.Entry) error {
 }
 
 // Flushed makes a group readable and tells the observers (E1).
-func (t *target) Flushed(group []commit.Entry) {
+func (t *sink) Flushed(at commit.LSN, group []commit.Entry) {
+	t.written.Store(true)
 	t.flushed = t.flushed[:0]
+	now := t.o.Now()
 	for i := range group {
 		switch ref := group[i].Ref.(type) {
 		case dropped:
 			close(ref)
+		case *trimming:
+			ref.log.trimmed(ref.to)
+			close(ref.done)
 		case *part:
-			l := ref.log
-			l.mu.Lock()
-			b := group[i].Batch
-			ref.seg.Append(b, int64(len(b)))
-			ref.dirty = true
-			l.flushed = b.NextOffset()
-			l.mu.Unlock()
-			if !l.touched {
+			ref.appended(group[i].Batch, at, now)
+			if l := ref.log; !l.touched {
 				l.touched = true
 				t.flushed = append(t.flushed, l)
 			}
@@ -65,95 +69,55 @@ func (t *target) Flushed(group []commit.Entry) {
 	}
 	for _, l := range t.flushed {
 		l.touched = false
-		if l.o.Observer != nil {
-			l.o.Observer.Flushed(l.flushed) // only this goroutine writes flushed
-		}
+		l.tell()
 	}
 }
 
+// tell tells the observer how far the log is flushed, and whoever waits for all to be told.
+func (l *Log) tell() {
+	l.mu.Lock()
+	end := l.flushed // nobody but this goroutine moves it while told is below next
+	l.mu.Unlock()
+	if l.o.Observer != nil {
+		l.o.Observer.Flushed(end)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.told = end
+	if l.told == l.next {
+		l.settled.Broadcast()
+	}
+	l.flushLater()
+}
+
+// appended makes one batch readable.
+func (p *part) appended(b batch.Batch, at commit.LSN, now time.Time) {
+	l := p.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p.seg.Append(b, int64(len(b)))
+	p.dirty, p.touched = true, now
+	l.epochs.Add(b.LeaderEpoch(), b.BaseOffset())
+	l.flushed = b.NextOffset()
+	l.lsn = max(l.lsn, at)
+}
+
 // Full asks for a checkpoint.
-func (t *target) Full() {
+func (t *sink) Full() { t.wantCheckpoint() }
+
+func (e *Engine) wantCheckpoint() {
 	select {
-	case t.wake <- struct{}{}:
+	case e.wake <- struct{}{}:
 	default:
 	}
 }
 
 // Failed gives back batches that will never be flushed (E4).
-func (t *target) Failed(err error, entries []commit.Entry) {
-	(*Engine)(t).note(err)
+func (t *sink) Failed(err error, entries []commit.Entry) {
+	t.note(err)
 	for i := range entries {
 		if entries[i].Owner != nil {
 			entries[i].Owner.Release()
 		}
 	}
-}
-
-// checkpoints writes a checkpoint whenever one was asked for, and now and then.
-func (e *Engine) checkpoints() {
-	tick := time.NewTicker(checkpointInterval)
-	defer tick.Stop()
-	last := e.committer.Durable()
-	for {
-		select {
-		case <-e.stop:
-			return
-		case <-e.failed:
-			return
-		case <-tick.C:
-			if e.committer.Durable() == last {
-				continue
-			}
-		case <-e.wake:
-		}
-		last = e.committer.Durable()
-		if err := e.checkpoint(false); err != nil {
-			_ = e.fail(err)
-			return
-		}
-	}
-}
-
-// checkpoint makes all segments durable as far as they are readable now, says so durably, and lets commit-log files be
-// recycled. The order matters: the LSN is taken first, then each log's state, which covers at least that LSN. One goroutine
-// at a time may call it: what one call finds dirty, another must not believe clean before it is synced.
-func (e *Engine) checkpoint(clean bool) error {
-	c := commit.Checkpoint{LSN: e.committer.Durable(), Clean: clean}
-	e.mu.Lock()
-	c.NextLog = e.nextLog
-	for _, at := range e.drops {
-		c.LSN = min(c.LSN, at)
-	}
-	var dirty []*segment.Segment
-	for id, s := range e.known {
-		if l := e.logs[s.Name]; l != nil && l.id == id {
-			var d []*segment.Segment
-			s, d = l.state()
-			dirty = append(dirty, d...)
-		}
-		c.Logs = append(c.Logs, s)
-	}
-	e.mu.Unlock()
-	err := syncAll(dirty)
-	if err == nil {
-		err = commit.WriteCheckpoint(e.o.FS, e.checkpointPath(), &c)
-	}
-	if err == nil {
-		e.committer.Recycle(c.LSN)
-	}
-	return err
-}
-
-// syncAll makes the segments durable and releases them.
-func syncAll(segs []*segment.Segment) error {
-	var first error
-	for _, s := range segs {
-		if first == nil {
-			first = s.Sync()
-		}
-		if err := s.Release(); first == nil {
-			first = err
-		}
-	}
-	return first
 }

@@ -3,11 +3,14 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"path"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/internal/commit"
+	"github.com/streambus/streambus/engine/internal/epochs"
 	"github.com/streambus/streambus/engine/internal/producer"
 	"github.com/streambus/streambus/engine/internal/segment"
 )
@@ -20,7 +23,7 @@ type Log struct {
 	dir  string
 	o    LogOptions
 
-	growing sync.Mutex // held while a segment grows or is rolled: the only I/O that an append may wait for
+	growing sync.Mutex // held while files of the log come, grow or go: the only I/O that an append may wait for
 
 	mu        sync.Mutex
 	parts     []*part      // the segments, in order; the last one is appended to
@@ -28,11 +31,39 @@ type Log struct {
 	next      batch.Offset // next to be given
 	tail      int64        // where in the last segment the next batch goes
 	flushed   batch.Offset // E1
+	told      batch.Offset // how much of it the observer knows
+	lsn       commit.LSN   // of the last frame that is in flushed
+	cuts      uint32       // how often Cut was called
+	settled   sync.Cond    // told has reached next, or the disk has failed
 	producers producer.Table
+	epochs    epochs.History
 	rolling   bool // the last segment takes no more
+	growAsked bool // a chore is under way that makes room
 	closed    bool
+	dropped   bool
+	cutting   bool               // Cut has not yet removed the bytes beyond the end
+	newNames  bool               // the folder holds names that were not synced
+	condemned []*segment.Segment // not part of the log any more; their files go after the next checkpoint
+	timer     *time.Timer        // of Interval; nil when it does not run
 
 	touched bool // owned by the committing goroutine: already in the group's list
+}
+
+func newLog(e *Engine, s commit.LogState, o LogOptions) *Log {
+	l := &Log{
+		e: e, id: s.ID, name: s.Name, dir: path.Join(e.o.Dir, s.Name), o: o,
+		start: s.Start, next: s.End, flushed: s.End, told: s.End, lsn: s.LSN, cuts: s.Cuts,
+	}
+	l.settled.L = &l.mu
+	return l
+}
+
+// via is the committer that the log's batches go through.
+func (l *Log) via() *commit.Committer {
+	if l.o.Durability == Fsync {
+		return l.e.committer
+	}
+	return l.e.unlogged
 }
 
 // part is one segment of a log, and what the engine's goroutines gather for it.
@@ -40,7 +71,9 @@ type part struct {
 	log *Log
 	seg *segment.Segment
 
-	dirty bool // guarded by log.mu: flushed bytes since the last checkpoint
+	// Guarded by log.mu.
+	dirty   bool      // flushed bytes since the last checkpoint
+	touched time.Time // when it was last written to, as far as known
 
 	// Owned by the segment goroutine: the run of batches that one write takes.
 	run [][]byte
@@ -64,14 +97,14 @@ func (l *Log) Append(b batch.Batch, epoch batch.Epoch, own Owner) (Appended, err
 	if len(b) > l.o.MaxBatchBytes {
 		return Appended{}, fmt.Errorf("%w: %d bytes, %s takes %d", ErrTooLarge, len(b), l.name, l.o.MaxBatchBytes)
 	}
-	if err := l.e.committer.Admit(len(b)); err != nil {
+	if err := l.via().Admit(len(b)); err != nil {
 		return Appended{}, l.e.refusal(err)
 	}
 	at, queued, err := l.append(b, epoch, own)
 	if queued {
 		return at, nil
 	}
-	l.e.committer.Dismiss(len(b))
+	l.via().Dismiss(len(b))
 	if err == nil && own != nil { // a duplicate
 		own.Release()
 	}
@@ -110,13 +143,14 @@ func (l *Log) append(b batch.Batch, epoch batch.Epoch, own Owner) (at Appended, 
 func (l *Log) take(b batch.Batch, epoch batch.Epoch, own Owner) (Appended, error) {
 	p := l.parts[len(l.parts)-1]
 	b.Stamp(l.next, epoch)
-	err := l.e.committer.Enqueue(commit.Entry{Kind: commit.Append, Log: l.id, Segment: p.seg.Base, Position: l.tail, Batch: b, Ref: p, Owner: own})
+	err := l.via().Enqueue(commit.Entry{Kind: commit.Append, Log: l.id, Segment: p.seg.Base, Position: l.tail, Batch: b, Ref: p, Owner: own})
 	if err != nil {
 		return Appended{}, l.e.refusal(err)
 	}
 	l.producers.Update(b)
 	l.next = b.NextOffset()
 	l.tail += int64(len(b))
+	l.growAhead(p.seg)
 	return Appended{Base: b.BaseOffset(), Last: b.LastOffset()}, nil
 }
 
@@ -167,6 +201,7 @@ func (l *Log) roll(base batch.Offset) error {
 	}
 	l.parts = append(l.parts, &part{log: l, seg: seg})
 	l.tail = 0
+	l.newNames = true
 	return nil
 }
 
@@ -181,6 +216,34 @@ func (l *Log) newSegment(base batch.Offset) (*segment.Segment, error) {
 	return seg, nil
 }
 
+// growAhead has room made before it runs out, so that Append need not wait for it. Callers hold mu.
+func (l *Log) growAhead(seg *segment.Segment) {
+	had := seg.Allocated()
+	if l.growAsked || had >= l.o.SegmentBytes || had-l.tail > growStep(had)/2 {
+		return
+	}
+	l.growAsked = l.e.chore(func() {
+		l.growing.Lock()
+		defer l.growing.Unlock()
+		l.mu.Lock()
+		same := l.parts[len(l.parts)-1:]
+		now := !l.closed && !l.rolling && len(same) == 1 && same[0].seg == seg
+		if now {
+			seg.Acquire()
+		}
+		l.mu.Unlock()
+		if now {
+			_ = l.reserve(seg, had+1) // whoever finds no room is told why
+			_ = seg.Release()
+		}
+		l.mu.Lock()
+		l.growAsked = false
+		l.mu.Unlock()
+	})
+}
+
+func growStep(had int64) int64 { return min(max(had, minStep), maxStep) }
+
 // Room is reserved in steps that grow with the segment: a thousand small logs should not hold gigabytes, and a busy one
 // should not ask for room at every batch.
 const (
@@ -191,8 +254,7 @@ const (
 // reserve makes sure that the file system has room for the segment up to need bytes at least.
 func (l *Log) reserve(seg *segment.Segment, need int64) error {
 	had := seg.Allocated() // only grow changes it
-	step := min(max(had, minStep), maxStep)
-	target := max(need, min(had+step, l.o.SegmentBytes))
+	target := max(need, min(had+growStep(had), l.o.SegmentBytes))
 	if err := l.e.checkReserve(&l.o, target-had); err != nil {
 		return err
 	}
@@ -267,35 +329,22 @@ func (l *Log) SizeBytes() int64 {
 	return n
 }
 
-// state is how far the log is readable, for a checkpoint, and the segments that must be durable for that to hold after it.
-// The segments are acquired.
-func (l *Log) state() (s commit.LogState, dirty []*segment.Segment) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s = commit.LogState{ID: l.id, Name: l.name, Start: l.start, End: l.flushed, Segment: l.parts[0].seg.Base}
-	for _, p := range l.parts {
-		if p.seg.Size() > 0 {
-			s.Segment, s.Position = p.seg.Base, p.seg.Size()
-		}
-		if p.dirty {
-			p.dirty = false
-			p.seg.Acquire()
-			dirty = append(dirty, p.seg)
-		}
-	}
-	return s, dirty
-}
-
 // close stops appends and lets the segments go; spans keep theirs.
 func (l *Log) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
+	if l.timer != nil {
+		l.timer.Stop()
+	}
 	var err error
 	for _, p := range l.parts {
 		err = errors.Join(err, p.seg.Release())
 	}
-	l.parts = nil
+	for _, seg := range l.condemned { // their files go when the log is opened again
+		err = errors.Join(err, seg.Release())
+	}
+	l.parts, l.condemned = nil, nil
 	return err
 }
 

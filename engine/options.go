@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/disk"
@@ -12,14 +13,16 @@ import (
 
 // Options configure an Engine. Zero values mean the defaults given.
 type Options struct {
-	Dir             string       // data directory; created when missing
-	FS              disk.FS      // default: the real file system
-	Logger          *slog.Logger // default: discard
-	CommitFileBytes int64        // size of one commit-log file, a multiple of 4096, at least 64 KiB; default 256 MiB
-	CommitFiles     int          // how many of them circulate at most; default 4, minimum 2
-	GroupBytes      int          // the most that one group commit writes; default 4 MiB
-	QueueBytes      int64        // the most that may wait for the committer; Append blocks beyond it; default 64 MiB
-	ReserveBytes    int64        // free space that appends leave alone (ErrFull), but for logs with LogOptions.Reserve; default 64 MiB; -1 = none
+	Dir             string           // data directory; created when missing
+	FS              disk.FS          // default: the real file system
+	Logger          *slog.Logger     // default: discard
+	CommitFileBytes int64            // size of one commit-log file, a multiple of 4096, at least 64 KiB; default 256 MiB
+	CommitFiles     int              // how many of them circulate at most; default 4, minimum 2
+	GroupBytes      int              // the most that one group commit writes; default 4 MiB
+	QueueBytes      int64            // the most that may wait for the committer; Append blocks beyond it; default 64 MiB
+	Now             func() time.Time // the wall clock, for retention; default time.Now
+	TidyInterval    time.Duration    // between two looks for what retention allows to delete; default 30 s
+	ReserveBytes    int64            // free space that appends leave alone (ErrFull), but for logs with LogOptions.Reserve; default 64 MiB; -1 = none
 }
 
 func (o *Options) defaults() {
@@ -34,10 +37,14 @@ func (o *Options) defaults() {
 	setDefault(&o.GroupBytes, 4<<20)
 	setDefault(&o.QueueBytes, 64<<20)
 	setDefault(&o.ReserveBytes, 64<<20)
+	setDefault(&o.TidyInterval, 30*time.Second)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	o.ReserveBytes = max(o.ReserveBytes, 0)
 }
 
-func setDefault[T int | int64](p *T, v T) {
+func setDefault[T int | int64 | time.Duration](p *T, v T) {
 	if *p == 0 {
 		*p = v
 	}
@@ -57,19 +64,44 @@ func (o *Options) validate() error {
 	return nil
 }
 
+// Durability says what must have happened to a batch before Observer.Flushed is told of it.
+type Durability uint8
+
+// The durabilities.
+const (
+	// Fsync: it is on the disk, in the commit log. A power cut loses nothing that was told of.
+	Fsync Durability = iota
+	// Interval: it is in the page cache, and on the disk at most LogOptions.FlushInterval later.
+	Interval
+	// PageCache: it is in the page cache; the kernel writes it when it likes. Kafka's default.
+	PageCache
+)
+
+func (d Durability) String() string {
+	if d > PageCache {
+		return fmt.Sprintf("Durability(%d)", d)
+	}
+	return [...]string{"fsync", "interval", "page-cache"}[d]
+}
+
 // LogOptions configure one Log. Zero values mean the defaults given.
 type LogOptions struct {
-	SegmentBytes       int64    // a segment is rolled before it would grow past this; default 1 GiB, at most 2 GiB - 1
-	IndexIntervalBytes int      // bytes of log per sparse index entry; default 4096
-	MaxBatchBytes      int      // the largest batch taken (ErrTooLarge); default 1 MiB + 12
-	Reserve            bool     // may use ReserveBytes: for the logs that deletes and commits need
-	Observer           Observer // may be nil
+	Durability         Durability
+	FlushInterval      time.Duration // for Interval; default 1 s
+	RetentionBytes     int64         // the oldest segments go while the others hold this much; 0: no limit
+	RetentionTime      time.Duration // segments go when their newest record is older; 0: no limit
+	SegmentBytes       int64         // a segment is rolled before it would grow past this; default 1 GiB, at most 2 GiB - 1
+	IndexIntervalBytes int           // bytes of log per sparse index entry; default 4096
+	MaxBatchBytes      int           // the largest batch taken (ErrTooLarge); default 1 MiB + 12
+	Reserve            bool          // may use ReserveBytes: for the logs that deletes and commits need
+	Observer           Observer      // may be nil
 }
 
 func (o *LogOptions) defaults(commitFileBytes int64) {
 	setDefault(&o.SegmentBytes, 1<<30)
 	setDefault(&o.IndexIntervalBytes, 4096)
 	setDefault(&o.MaxBatchBytes, 1<<20+batch.Overhead)
+	setDefault(&o.FlushInterval, time.Second)
 	o.SegmentBytes = min(o.SegmentBytes, segment.MaxBytes)
 	o.MaxBatchBytes = int(min(int64(o.MaxBatchBytes), commit.MaxBatch(commitFileBytes)))
 }

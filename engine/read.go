@@ -221,6 +221,14 @@ func (l *Log) timeWindow(want func(*segment.Segment) (int64, bool)) (seg *segmen
 	return nil, 0, 0
 }
 
+// EpochEnd answers who is at a leader epoch: the largest epoch in the log that is not above it, and the offset at which that
+// one ends (for the newest: the end of the log). ok is false when the log knows none that old (KIP-101, KIP-279).
+func (l *Log) EpochEnd(e batch.Epoch) (epoch batch.Epoch, end batch.Offset, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.epochs.EndOf(e, l.flushed)
+}
+
 func (l *Log) findTime(seg *segment.Segment, from, limit, ms int64) (t Timestamped, ok bool, err error) {
 	var at, size int64
 	err = seg.Walk(from, limit, func(p int64, h batch.Batch, n int64) bool {

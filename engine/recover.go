@@ -144,6 +144,10 @@ func (r *recovery) apply(at commit.LSN, entries []commit.Entry) error {
 			delete(r.orphans, e.Log)
 		case !exists:
 			r.orphans[e.Log] = at
+		case e.Kind == commit.Trim:
+			s := r.logs[e.Log]
+			s.Start = max(s.Start, e.Offset)
+			r.logs[e.Log] = s
 		case r.damaged[e.Log] == nil:
 			if err := r.redo(at, e); errors.Is(err, ErrCorrupt) {
 				r.damaged[e.Log] = err
@@ -159,7 +163,7 @@ func (r *recovery) apply(at commit.LSN, entries []commit.Entry) error {
 func (r *recovery) redo(at commit.LSN, e *commit.Entry) error {
 	s := r.logs[e.Log]
 	base, next := e.Batch.BaseOffset(), e.Batch.NextOffset()
-	if next <= s.End {
+	if at < s.LSN || next <= s.End {
 		return nil
 	}
 	sameSegment := e.Segment == s.Segment && e.Position == s.Position
@@ -222,6 +226,18 @@ func (r *recovery) settle(old *commit.Checkpoint) error {
 		if r.damaged[id] != nil || old.Clean && r.summary.Frames == 0 {
 			continue
 		}
+		if s.Unlogged && !s.Cutting {
+			if err := r.extend(&s); err != nil {
+				return err
+			}
+		}
+		if s.End < s.Start { // an unlogged log lost what a trim, which is logged, was to leave
+			if err := r.restart(&s); err != nil {
+				return err
+			}
+		}
+		s.Cutting = false
+		r.logs[id] = s
 		if err := r.trim(s); errors.Is(err, ErrCorrupt) {
 			r.damaged[id] = err
 		} else if err != nil {
@@ -256,6 +272,87 @@ func (r *recovery) finish() error {
 		c.Logs = append(c.Logs, s)
 	}
 	return commit.WriteCheckpoint(r.o.FS, path.Join(r.o.Dir, checkpointFile), &c)
+}
+
+// extend takes into an unlogged log what the page cache saved of it: the whole batches that follow what is known, in order,
+// up to the first that is not as it was written.
+func (r *recovery) extend(s *commit.LogState) error {
+	dir := path.Join(r.o.Dir, s.Name)
+	bases, err := segmentBases(r.o.FS, dir)
+	if err != nil {
+		return err
+	}
+	for _, base := range bases {
+		if base < s.Segment || base > s.Segment && base != s.End {
+			continue
+		}
+		if base > s.Segment {
+			s.Segment, s.Position = base, 0
+		}
+		if err := r.extendFile(path.Join(dir, segment.Name(base)), s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *recovery) extendFile(name string, s *commit.LogState) error {
+	f, err := r.o.FS.Open(name)
+	if err != nil {
+		return err
+	}
+	size, err := f.Size()
+	begin := s.Position
+	for err == nil && s.Position < size {
+		var b batch.Batch
+		if b, err = readBatch(f, s.Position, size); err != nil || b == nil || b.BaseOffset() != s.End {
+			break
+		}
+		s.End = b.NextOffset()
+		s.Position += int64(len(b))
+	}
+	if err == nil && s.Position > begin {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// restart lets a log that lost everything up to its start go on from there.
+func (r *recovery) restart(s *commit.LogState) error {
+	dir := path.Join(r.o.Dir, s.Name)
+	seg, err := segment.Open(r.o.FS, dir, s.Start, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		seg, err = segment.Create(r.o.FS, dir, s.Start, 0)
+	}
+	if err != nil {
+		return err
+	}
+	s.End, s.Segment, s.Position = s.Start, s.Start, 0
+	return seg.Release()
+}
+
+// readBatch reads the batch at pos; nil when there is no whole one that is as it was written.
+func readBatch(f disk.File, pos, size int64) (batch.Batch, error) {
+	var h [batch.HeaderSize]byte
+	if size-pos < int64(len(h)) {
+		return nil, nil
+	}
+	if err := disk.ReadFull(f, h[:], pos); err != nil {
+		return nil, err
+	}
+	n, err := batch.SizeOf(h[:])
+	if err != nil || n > size-pos {
+		return nil, nil
+	}
+	buf := make([]byte, n)
+	if err := disk.ReadFull(f, buf, pos); err != nil {
+		return nil, err
+	}
+	b, err := batch.First(buf)
+	if err != nil || b.Check() != nil {
+		return nil, nil
+	}
+	return b, nil
 }
 
 // trim cuts a log's files to what is known of it: bytes and segments beyond were written ahead of a flush that never

@@ -123,3 +123,35 @@ func TestSyncedRenameReplaces(t *testing.T) {
 		t.Errorf("%q after the sync", text)
 	}
 }
+
+func TestUnsyncedChangesFollowTheirFolder(t *testing.T) {
+	m := NewMem()
+	if err := m.MkdirAll("/d/old"); err != nil {
+		t.Fatal(err)
+	}
+	must[File](t)(m.Create("/d/old/f"))
+	for _, dir := range []string{"/", "/d", "/d/old"} {
+		if err := m.SyncDir(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Remove("/d/old/f"); err != nil { // not synced
+		t.Fatal(err)
+	}
+	if err := m.Rename("/d/old", "/d/away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.MkdirAll("/d/old"); err != nil { // another folder of that name
+		t.Fatal(err)
+	}
+	must[File](t)(m.Create("/d/old/f"))
+	for _, dir := range []string{"/d", "/d/old"} {
+		if err := m.SyncDir(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after := m.Crash(rand.New(rand.NewPCG(1, 1)), 0)
+	if _, err := after.Open("/d/old/f"); err != nil {
+		t.Error("the removal of another folder's file struck this one:", err)
+	}
+}

@@ -96,9 +96,22 @@ func (m *Mem) Rename(oldName, newName string) error {
 	if n == nil {
 		return pathError("rename", oldName, fs.ErrNotExist)
 	}
+	if n.dir { // unsynced changes in the folder belong to it, whatever it is called
+		for i := range m.pending {
+			m.pending[i].from, m.pending[i].to = below(m.pending[i].from, from, to), below(m.pending[i].to, from, to)
+		}
+	}
 	m.pending = append(m.pending, rename{from: from, to: to, node: n})
 	move(m.live, from, to)
 	return nil
+}
+
+// below gives the new path of a name that lies below a renamed folder.
+func below(name, from, to string) string {
+	if strings.HasPrefix(name, from+"/") {
+		return to + name[len(from):]
+	}
+	return name
 }
 
 // move renames a name and all names below it.

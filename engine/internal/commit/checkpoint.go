@@ -18,21 +18,25 @@ var errUnexpectedEOF = io.ErrUnexpectedEOF
 //
 // The file DIR/checkpoint, little-endian, replaced as a whole (written beside, synced, renamed, folder synced):
 //
-//	 0  8  magic    "SBCHKPT1"
+//	 0  8  magic    "SBCHKPT2"
 //	 8  4  crc      CRC-32C of bytes [12, end)
 //	12  4  logs     how many follow
 //	16  8  lsn      replay begins here
 //	24  8  nextLog  log ids from here on are unused
 //	32  4  flags    bit 0: the engine was closed, nothing follows lsn
 //	36  4  zero
-//	40  …  a log, 40 bytes and its name:
+//	40  …  a log, 56 bytes and its name:
 //	           0  8  id
 //	           8  8  start     first offset kept
 //	          16  8  end       offset after the last durable record
 //	          24  8  segment   base offset of the segment that end lies in
 //	          32  4  position  bytes of that segment below end
 //	          36  4  name      length of the name that follows
-//	          40  …  name
+//	          40  8  lsn       frames below it are in what stands here; later ones may be
+//	          48  4  cuts      how often the log's end was cut back
+//	          52  4  flags     bit 0: unlogged, so whole batches may lie beyond end that the commit log does not know
+//	                           bit 1: cutting, so what lies beyond end was cut off and is to go
+//	          56  …  name
 type Checkpoint struct {
 	LSN     LSN
 	NextLog uint64
@@ -47,12 +51,16 @@ type LogState struct {
 	Start, End batch.Offset
 	Segment    batch.Offset
 	Position   int64 // < 2^31
+	LSN        LSN
+	Cuts       uint32
+	Unlogged   bool
+	Cutting    bool
 }
 
 const (
-	checkpointMagic  = "SBCHKPT1"
+	checkpointMagic  = "SBCHKPT2"
 	checkpointHeader = 40
-	logStateSize     = 40
+	logStateSize     = 56
 	maxName          = 255
 )
 
@@ -64,11 +72,7 @@ func (c *Checkpoint) Append(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(c.Logs)))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(c.LSN))
 	dst = binary.LittleEndian.AppendUint64(dst, c.NextLog)
-	var flags uint32
-	if c.Clean {
-		flags = 1
-	}
-	dst = binary.LittleEndian.AppendUint32(dst, flags)
+	dst = binary.LittleEndian.AppendUint32(dst, flag(c.Clean))
 	dst = append(dst, 0, 0, 0, 0)
 	for _, l := range c.Logs {
 		dst = binary.LittleEndian.AppendUint64(dst, l.ID)
@@ -77,10 +81,20 @@ func (c *Checkpoint) Append(dst []byte) []byte {
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(l.Segment))
 		dst = binary.LittleEndian.AppendUint32(dst, uint32(l.Position))
 		dst = binary.LittleEndian.AppendUint32(dst, uint32(len(l.Name)))
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(l.LSN))
+		dst = binary.LittleEndian.AppendUint32(dst, l.Cuts)
+		dst = binary.LittleEndian.AppendUint32(dst, flag(l.Unlogged)|flag(l.Cutting)<<1)
 		dst = append(dst, l.Name...)
 	}
 	binary.LittleEndian.PutUint32(dst[at+8:], crc32.Checksum(dst[at+12:], castagnoli))
 	return dst
+}
+
+func flag(b bool) uint32 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // ParseCheckpoint decodes what Append wrote. Error: ErrCorrupt.
@@ -125,6 +139,10 @@ func parseLogState(b []byte) (l LogState, rest []byte, ok bool) {
 		End:      batch.Offset(binary.LittleEndian.Uint64(b[16:])),
 		Segment:  batch.Offset(binary.LittleEndian.Uint64(b[24:])),
 		Position: int64(binary.LittleEndian.Uint32(b[32:])),
+		LSN:      LSN(binary.LittleEndian.Uint64(b[40:])),
+		Cuts:     binary.LittleEndian.Uint32(b[48:]),
+		Unlogged: binary.LittleEndian.Uint32(b[52:])&1 != 0,
+		Cutting:  binary.LittleEndian.Uint32(b[52:])&2 != 0,
 	}
 	n := int64(binary.LittleEndian.Uint32(b[36:]))
 	if b = b[logStateSize:]; n > maxName || n > int64(len(b)) {

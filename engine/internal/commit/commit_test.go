@@ -53,7 +53,7 @@ func (r *recorder) Write([]Entry) error {
 	return nil
 }
 
-func (r *recorder) Flushed(group []Entry) {
+func (r *recorder) Flushed(_ LSN, group []Entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.groups++

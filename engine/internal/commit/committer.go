@@ -19,15 +19,15 @@ var ErrClosed = errors.New("commit log is closed")
 type Target interface {
 	// Write writes the group's batches to their segments, unsynced. It runs beside the flush of the same group.
 	Write(group []Entry) error
-	// Flushed says that the group is durable and written. Its batches are no longer borrowed.
-	Flushed(group []Entry)
+	// Flushed says that the group, whose frame lies at the LSN, is durable and written. Its batches are no longer borrowed.
+	Flushed(at LSN, group []Entry)
 	// Full says that the current file is half full or a new one was begun: a checkpoint would let files be recycled.
 	Full()
 	// Failed gives back, with the first error (C4), entries that will never be flushed: their batches are no longer borrowed.
 	Failed(err error, entries []Entry)
 }
 
-// Options of a Committer. All are required.
+// Options of a Committer. All are required, but an unlogged one needs only GroupBytes, QueueBytes and Target.
 type Options struct {
 	FS         disk.FS
 	Dir        string // the folder "commit"
@@ -39,7 +39,8 @@ type Options struct {
 }
 
 // Committer is the group commit of one disk. One goroutine writes and flushes; a second writes segments; a third prepares
-// files. Lock order: Committer.mu is a leaf, so it may be taken under a log's lock.
+// files. An unlogged one has the first goroutine only, which writes segments and flushes nothing: for logs that do without a
+// flush before the acknowledgement. Lock order: Committer.mu is a leaf, so it may be taken under a log's lock.
 type Committer struct {
 	o Options
 
@@ -56,6 +57,7 @@ type Committer struct {
 	// Owned by the committing goroutine.
 	cur   *file
 	at    LSN // of the next frame
+	frame LSN // of the last frame
 	spare []Entry
 	head  []byte
 	vec   [][]byte
@@ -88,6 +90,17 @@ func Start(o Options, at LSN) (*Committer, error) {
 	c.supplied.Go(func() { s.run(c.fail) })
 	return c, nil
 }
+
+// StartUnlogged starts a Committer that keeps no log: what Target has written counts as flushed.
+func StartUnlogged(o Options) *Committer {
+	c := &Committer{o: o}
+	c.work.L, c.room.L = &c.mu, &c.mu
+	c.wg.Go(c.run)
+	return c
+}
+
+// logged says whether groups go to a commit log first.
+func (c *Committer) logged() bool { return c.files != nil }
 
 // Durable is the LSN below which everything is flushed, and Target has been told so: what Target knows when it asks covers
 // at least this, which is what a checkpoint needs.
@@ -156,6 +169,11 @@ func (c *Committer) Close() error {
 	c.work.Broadcast()
 	c.room.Broadcast()
 	c.wg.Wait() // before the files stop: what is queued may need one more
+	if !c.logged() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.err
+	}
 	c.files.stop()
 	c.supplied.Wait()
 	c.mu.Lock()
@@ -168,7 +186,9 @@ func (c *Committer) Recycle(at LSN) { c.files.recycle(at) }
 
 // run is the committing goroutine: take a group, write it, flush it, publish it, again.
 func (c *Committer) run() {
-	defer close(c.segments)
+	if c.logged() {
+		defer close(c.segments)
+	}
 	for {
 		group, ok := c.next()
 		if !ok {
@@ -209,7 +229,10 @@ func (c *Committer) next() (group []Entry, ok bool) {
 
 // fitting counts the entries that go into one frame: as many as GroupBytes and a file hold, and at least one.
 func (c *Committer) fitting() int {
-	limit := min(int64(c.o.GroupBytes), c.o.FileBytes-disk.PageSize)
+	limit := int64(c.o.GroupBytes)
+	if c.logged() {
+		limit = min(limit, c.o.FileBytes-disk.PageSize)
+	}
 	size := int64(frameHeader)
 	for n := range c.queue {
 		size += entrySize + int64(len(c.queue[n].Batch))
@@ -222,6 +245,9 @@ func (c *Committer) fitting() int {
 
 // commit makes one group durable and written (C1, C3).
 func (c *Committer) commit(group []Entry) error {
+	if !c.logged() {
+		return c.o.Target.Write(group)
+	}
 	size := frameSize(group)
 	if c.at+LSN(size) > c.cur.end() {
 		if err := c.turn(); err != nil {
@@ -236,7 +262,7 @@ func (c *Committer) commit(group []Entry) error {
 	if err != nil {
 		return err
 	}
-	c.at = pageUp(c.at + LSN(size))
+	c.frame, c.at = c.at, pageUp(c.at+LSN(size))
 	if !c.full && c.at-c.cur.start > LSN(c.cur.size/2) {
 		c.full = true
 		c.o.Target.Full()
@@ -279,7 +305,7 @@ func (c *Committer) publish(group []Entry) {
 	for i := range group {
 		size += len(group[i].Batch)
 	}
-	c.o.Target.Flushed(group)
+	c.o.Target.Flushed(c.frame, group)
 	c.durable.Store(uint64(c.at))
 	clear(group)
 	c.mu.Lock()
@@ -305,7 +331,9 @@ func (c *Committer) fail(err error) {
 	c.mu.Unlock()
 	c.work.Broadcast()
 	c.room.Broadcast()
-	c.files.stop()
+	if c.logged() {
+		c.files.stop()
+	}
 }
 
 // abandon reports the first error, if there is one, for the group that it struck and for what was queued behind.

@@ -30,10 +30,10 @@
 //	40  4  entries
 //	44  4  zero
 //	48  …  the table, 48 bytes an entry:
-//	           0  1  kind      1 batch, 2 drop
+//	           0  1  kind      1 batch, 2 drop, 3 trim
 //	           1  3  zero
 //	           4  4  epoch     leader epoch    ┐
-//	           8  8  base      base offset     │ together with crc these pin every byte of the batch:
+//	           8  8  base      base offset     │ together with crc these pin every byte of the batch (trim: the new start):
 //	          16  4  size      bytes of batch  │ the first 21 here, the rest by the batch's own CRC
 //	          20  4  crc       the batch's     ┘
 //	          24  8  log       log id
@@ -87,6 +87,7 @@ type Kind uint8
 const (
 	Append Kind = 1 // a batch was appended to a log
 	Drop   Kind = 2 // a log was removed
+	Trim   Kind = 3 // a log's start was moved to Offset
 )
 
 // ErrCorrupt: the commit log is damaged below what was flushed.
@@ -100,7 +101,8 @@ type Entry struct {
 	Log      uint64
 	Segment  batch.Offset // base offset of the segment that the batch also lies in
 	Position int64        // of the batch there
-	Batch    batch.Batch  // stamped; empty for Drop
+	Batch    batch.Batch  // stamped; only of an Append
+	Offset   batch.Offset // only of a Trim
 	Ref      any          // the caller's, not stored
 	Owner    Owner        // of Batch's memory; the caller's too
 }
@@ -202,7 +204,7 @@ func appendFrame(dst []byte, group []Entry, generation uint64, lsn, durable LSN)
 }
 
 func (e *Entry) append(dst []byte) []byte {
-	var base batch.Offset
+	base := e.Offset
 	var epoch batch.Epoch
 	var crc uint32
 	if len(e.Batch) > 0 {
@@ -267,8 +269,9 @@ func parseEntry(t, payload []byte) (e Entry, rest []byte, ok bool) {
 		Segment:  batch.Offset(binary.LittleEndian.Uint64(t[32:])),
 		Position: int64(binary.LittleEndian.Uint64(t[40:])),
 	}
-	if e.Kind == Drop && size == 0 {
-		return e, payload, true
+	if size == 0 && (e.Kind == Drop || e.Kind == Trim) {
+		e.Offset = batch.Offset(binary.LittleEndian.Uint64(t[8:]))
+		return e, payload, e.Offset >= 0
 	}
 	b, err := batch.First(payload[:size])
 	if e.Kind != Append || err != nil || int64(len(b)) != size {

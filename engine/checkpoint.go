@@ -1,0 +1,219 @@
+package engine
+
+import (
+	"errors"
+	"io/fs"
+	"time"
+
+	"github.com/streambus/streambus/engine/internal/commit"
+	"github.com/streambus/streambus/engine/internal/segment"
+)
+
+// checkpoints writes a checkpoint whenever one is asked for, and now and then.
+func (e *Engine) checkpoints() {
+	tick := time.NewTicker(checkpointInterval)
+	defer tick.Stop()
+	for {
+		var done chan error
+		select {
+		case <-e.stop:
+			return
+		case <-e.failed:
+			return
+		case <-tick.C:
+			if !e.written.Load() {
+				continue
+			}
+		case <-e.wake:
+		case done = <-e.asks:
+		}
+		err := e.checkpoint(false)
+		if err != nil {
+			err = e.fail(err)
+		}
+		if done != nil {
+			done <- err
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// checkpointNow waits for a checkpoint of the present state. The caller must not hold a log's lock.
+func (e *Engine) checkpointNow() error {
+	done := make(chan error, 1)
+	select {
+	case e.asks <- done:
+		return <-done
+	case <-e.failed:
+		return e.Err()
+	case <-e.stop:
+		return ErrClosed
+	}
+}
+
+// due is what a checkpoint must do about one log before and after it is written.
+type due struct {
+	log       *Log
+	dirty     []*segment.Segment // to sync before; acquired
+	newNames  bool               // sync the folder before
+	condemned []*segment.Segment // files to remove after
+}
+
+// checkpoint makes all segments durable as far as they are readable now, says so durably, and lets commit-log files be
+// recycled. The order matters: the LSN is taken first, then each log's state, which covers at least that LSN. One goroutine
+// at a time may call it: what one call finds dirty, another must not believe clean before it is synced.
+func (e *Engine) checkpoint(clean bool) error {
+	e.written.Store(false)
+	c := commit.Checkpoint{LSN: e.committer.Durable(), Clean: clean}
+	e.mu.Lock()
+	c.NextLog = e.nextLog
+	for _, at := range e.drops {
+		c.LSN = min(c.LSN, at)
+	}
+	var work []due
+	for id, s := range e.known {
+		if l := e.logs[s.Name]; l != nil && l.id == id {
+			var d due
+			s, d = l.state()
+			work = append(work, d)
+		}
+		c.Logs = append(c.Logs, s)
+	}
+	e.mu.Unlock()
+	err := e.settle(work)
+	if err == nil {
+		err = commit.WriteCheckpoint(e.o.FS, e.checkpointPath(), &c)
+	}
+	if err != nil {
+		return err
+	}
+	e.committer.Recycle(c.LSN)
+	for _, d := range work {
+		d.log.bury(d.condemned)
+	}
+	return nil
+}
+
+// state is how far the log is readable, for a checkpoint, and what must be done for that to hold after it.
+func (l *Log) state() (s commit.LogState, d due) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s = commit.LogState{
+		ID: l.id, Name: l.name, Start: l.start, End: l.flushed, LSN: l.lsn, Cuts: l.cuts, Unlogged: l.o.Durability != Fsync, Cutting: l.cutting,
+	}
+	d = due{log: l, newNames: l.newNames, condemned: l.condemned}
+	l.newNames, l.condemned = false, nil
+	for i, p := range l.parts {
+		if i == 0 || p.seg.Size() > 0 {
+			s.Segment, s.Position = p.seg.Base, p.seg.Size()
+		}
+		if p.dirty {
+			p.dirty = false
+			p.seg.Acquire()
+			d.dirty = append(d.dirty, p.seg)
+		}
+	}
+	return s, d
+}
+
+// settle makes everything durable that a checkpoint will say is.
+func (e *Engine) settle(work []due) error {
+	var all []*segment.Segment
+	for _, d := range work {
+		all = append(all, d.dirty...)
+	}
+	err := syncAll(all)
+	for _, d := range work {
+		if err != nil || !d.newNames {
+			continue
+		}
+		if err = e.o.FS.SyncDir(d.log.dir); errors.Is(err, fs.ErrNotExist) {
+			err = nil // dropped meanwhile
+		}
+	}
+	return err
+}
+
+// syncAll makes the segments durable and releases them.
+func syncAll(segs []*segment.Segment) error {
+	var first error
+	for _, s := range segs {
+		if first == nil {
+			first = s.Sync()
+		}
+		if err := s.Release(); first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// bury removes the files of segments that a durable checkpoint has made useless. It is a chore, since unlinking a large file
+// can take long; without room for it, the next checkpoint tries again.
+func (l *Log) bury(segs []*segment.Segment) {
+	if len(segs) == 0 {
+		return
+	}
+	if !l.e.chore(func() { l.remove(segs) }) {
+		l.mu.Lock()
+		l.condemned = append(l.condemned, segs...)
+		l.mu.Unlock()
+	}
+}
+
+// remove removes files of the log, unless it was dropped: a new log of the same name may own them now.
+func (l *Log) remove(segs []*segment.Segment) {
+	l.growing.Lock()
+	defer l.growing.Unlock()
+	l.mu.Lock()
+	dropped := l.dropped
+	l.mu.Unlock()
+	for _, seg := range segs {
+		err := seg.Release()
+		if !dropped {
+			err = errors.Join(err, l.e.o.FS.Remove(seg.Path))
+		}
+		if err != nil { // it holds nothing that is wanted, and the next Open tries again
+			l.e.o.Logger.Warn("cannot remove the file of a deleted segment", "path", seg.Path, "err", err)
+		}
+	}
+}
+
+// maxChores bounds what waits for the chores' goroutine; beyond it the work is done by who needs it, or later.
+const maxChores = 4096
+
+// chore has f done soon, beside what the caller does; false when there is no room. Nobody waits for it.
+func (e *Engine) chore(f func()) bool {
+	select {
+	case e.chores <- f:
+		return true
+	default:
+		return false
+	}
+}
+
+func (e *Engine) doChores() {
+	for {
+		select {
+		case f := <-e.chores:
+			f()
+		case <-e.stop:
+			e.lastChores()
+			return
+		}
+	}
+}
+
+// lastChores does what is left when nobody asks for more.
+func (e *Engine) lastChores() {
+	for {
+		select {
+		case f := <-e.chores:
+			f()
+		default:
+			return
+		}
+	}
+}
