@@ -81,7 +81,7 @@ func (c *cutter) rule(op disk.Op, _ string) error {
 }
 
 func crashOptions(fs disk.FS) Options {
-	return Options{FS: fs, Dir: "/d", CommitFileBytes: 64 << 10, CommitFiles: 3, GroupBytes: 16 << 10, ReserveBytes: -1}
+	return Options{FS: fs, Dir: "/d", CommitFileBytes: 64 << 10, CommitFiles: 3, GroupBytes: 16 << 10, ReserveBytes: -1, CacheBytes: 64 << 10}
 }
 
 func crashOnce(rng *rand.Rand) error {

@@ -17,6 +17,7 @@ import (
 	"github.com/streambus/streambus/engine/disk"
 	"github.com/streambus/streambus/engine/internal/commit"
 	"github.com/streambus/streambus/engine/internal/segment"
+	"github.com/streambus/streambus/engine/internal/tail"
 )
 
 // Engine is one data directory on one disk. It is safe for concurrent use.
@@ -25,6 +26,7 @@ type Engine struct {
 	lock      io.Closer
 	committer *commit.Committer // of the logs that are Fsync, and of what happens to logs
 	unlogged  *commit.Committer // of the others
+	cache     *tail.Cache
 	summary   Summary
 
 	admin sync.Mutex // serialises OpenLog and Drop; held across their I/O
@@ -65,6 +67,9 @@ const (
 	newSuffix      = ".new"
 	deletedSuffix  = ".deleted"
 )
+
+// maxCacheChunk is the most that the cache of newest batches forgets at once, in bytes.
+const maxCacheChunk = 1 << 20
 
 // checkpointInterval bounds what a restart must replay when little is written. time.Duration.
 const checkpointInterval = time.Minute
@@ -132,6 +137,7 @@ func (e *Engine) begin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("commit log of %s: %w", e.o.Dir, err)
 	}
+	e.cache = tail.New(make([]byte, max(e.o.CacheBytes, 0)), int(min(e.o.CacheBytes/16, maxCacheChunk)), nil)
 	e.unlogged = commit.StartUnlogged(commit.Options{GroupBytes: e.o.GroupBytes, QueueBytes: e.o.QueueBytes, Target: &sink{Engine: e}})
 	e.wg.Go(e.checkpoints)
 	e.wg.Go(e.doChores)
@@ -427,5 +433,6 @@ func (e *Engine) Close() error {
 	for _, l := range logs {
 		err = errors.Join(err, l.close())
 	}
+	e.cache.Close()
 	return errors.Join(err, e.lock.Close())
 }

@@ -73,7 +73,7 @@ type released struct{ n atomic.Int64 }
 func (r *released) Release() { r.n.Add(1) }
 
 func smallOptions(fs disk.FS, dir string) Options {
-	return Options{FS: fs, Dir: dir, CommitFileBytes: 256 << 10, CommitFiles: 3, ReserveBytes: -1}
+	return Options{FS: fs, Dir: dir, CommitFileBytes: 256 << 10, CommitFiles: 3, ReserveBytes: -1, CacheBytes: 1 << 20}
 }
 
 func mustOpen(t *testing.T, o Options) *Engine {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/internal/commit"
+	"github.com/streambus/streambus/engine/internal/tail"
 )
 
 // sink is the Engine as one of its two committers sees it. What it gathers belongs to that committer's goroutines.
@@ -93,8 +94,13 @@ func (l *Log) tell() {
 // appended makes one batch readable.
 func (p *part) appended(b batch.Batch, at commit.LSN, now time.Time) {
 	l := p.log
+	var ref tail.Ref
+	if len(b) <= hotBytes {
+		ref, _ = l.e.cache.Put(b)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.recent.Add(tail.Entry{Base: b.BaseOffset(), Next: b.NextOffset(), Segment: p.seg.Base, Position: p.seg.Size(), Size: int32(len(b)), Ref: ref})
 	p.seg.Append(b, int64(len(b)))
 	p.dirty, p.touched = true, now
 	l.epochs.Add(b.LeaderEpoch(), b.BaseOffset())

@@ -13,6 +13,7 @@ import (
 	"github.com/streambus/streambus/engine/internal/epochs"
 	"github.com/streambus/streambus/engine/internal/producer"
 	"github.com/streambus/streambus/engine/internal/segment"
+	"github.com/streambus/streambus/engine/internal/tail"
 )
 
 // Log is one partition's log. It is safe for concurrent use.
@@ -37,6 +38,7 @@ type Log struct {
 	settled   sync.Cond    // told has reached next, or the disk has failed
 	producers producer.Table
 	epochs    epochs.History
+	recent    tail.Recent
 	rolling   bool // the last segment takes no more
 	growAsked bool // a chore is under way that makes room
 	closed    bool

@@ -2,19 +2,52 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"sort"
+	"sync"
 
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/internal/segment"
+	"github.com/streambus/streambus/engine/internal/tail"
 )
 
 // Span is a stretch of a segment file: whole batches, back to back, flushed. It keeps the file open until Release. The zero
-// Span is empty.
+// Span is empty. A Span may be copied, but only one of the copies may be used and released.
 type Span struct {
 	seg  *segment.Segment
 	pos  int64
 	size int
 	next batch.Offset
+	hot  *hot // its bytes in memory, when they are few and new; nil: they are in the file only
+}
+
+// hotBytes is the size up to which a read is served from memory: above it sendfile costs less than copying (engine.md 5.2).
+const hotBytes = 32 << 10
+
+// hot is the batches of a Span where the cache has them.
+type hot struct {
+	cache *tail.Cache
+	refs  []tail.Ref
+	bufs  [][]byte
+}
+
+var hots = sync.Pool{New: func() any { return new(hot) }}
+
+func (h *hot) pin(cache *tail.Cache, ref tail.Ref) bool {
+	b, ok := cache.Pin(ref)
+	if ok {
+		h.cache, h.refs, h.bufs = cache, append(h.refs, ref), append(h.bufs, b)
+	}
+	return ok
+}
+
+func (h *hot) release() {
+	for _, r := range h.refs {
+		h.cache.Unpin(r)
+	}
+	clear(h.bufs)
+	h.cache, h.refs, h.bufs = nil, h.refs[:0], h.bufs[:0]
+	hots.Put(h)
 }
 
 // Size is the length in bytes.
@@ -33,13 +66,19 @@ func (s Span) File() (fd uintptr, pos int64, ok bool) {
 	return fd, s.pos, ok
 }
 
-// AppendTo reads the span's bytes onto dst.
+// AppendTo reads the span's bytes onto dst: from memory, without a system call, when they are few and new.
 func (s Span) AppendTo(dst []byte) ([]byte, error) {
 	if s.seg == nil {
 		return dst, nil
 	}
+	if s.hot != nil {
+		for _, b := range s.hot.bufs {
+			dst = append(dst, b...)
+		}
+		return dst, nil
+	}
 	at := len(dst)
-	dst = append(dst, make([]byte, s.size)...)
+	dst = slices.Grow(dst, s.size)[:at+s.size]
 	if err := s.seg.ReadAt(dst[at:], s.pos); err != nil {
 		return dst[:at], fmt.Errorf("%s: read %d bytes at %d: %w", s.seg.Path, s.size, s.pos, err)
 	}
@@ -48,6 +87,10 @@ func (s Span) AppendTo(dst []byte) ([]byte, error) {
 
 // Release lets go of the file. Safe to call on an empty Span, and more than once.
 func (s *Span) Release() {
+	if s.hot != nil {
+		s.hot.release()
+		s.hot = nil
+	}
 	if s.seg != nil {
 		_ = s.seg.Release() // closing a file that is only read loses nothing
 		s.seg = nil
@@ -59,6 +102,9 @@ func (s *Span) Release() {
 // or above end that has been given out gives an empty Span. A Span lies within one segment, so it may be shorter than what the log
 // holds. Errors: ErrOffsetOutOfRange, ErrClosed, ErrCorrupt, I/O errors. The caller must Release the Span.
 func (l *Log) Read(from, end batch.Offset, maxBytes int) (Span, error) {
+	if s, ok := l.readRecent(from, end, maxBytes); ok {
+		return s, nil
+	}
 	for at := from; ; {
 		w, err := l.window(at, end)
 		if err != nil || w.seg == nil {
@@ -70,6 +116,51 @@ func (l *Log) Read(from, end batch.Offset, maxBytes int) (Span, error) {
 		}
 		at = w.next // nothing at or after it in this segment: offsets were skipped; w.next is above at
 	}
+}
+
+// readRecent answers for the newest batches, without any I/O; ok is false when from is not among them.
+func (l *Log) readRecent(from, end batch.Offset, maxBytes int) (s Span, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first, ok := l.recent.Find(from)
+	if !ok || from < l.start || l.closed {
+		return s, false
+	}
+	end = min(end, l.flushed) // E3
+	head := l.recent.Get(first)
+	last := first
+	for i := first; i < l.recent.Len(); i++ {
+		b := l.recent.Get(i)
+		if b.Next > end || b.Segment != head.Segment || i > first && s.size+int(b.Size) > maxBytes {
+			break
+		}
+		s.size += int(b.Size)
+		s.next, last = b.Next, i
+	}
+	for i := len(l.parts) - 1; i >= 0 && s.size > 0; i-- {
+		if p := l.parts[i]; p.seg.Base == head.Segment {
+			p.seg.Acquire()
+			s.seg, s.pos = p.seg, head.Position
+			l.heat(&s, first, last)
+			return s, true
+		}
+	}
+	return Span{}, false
+}
+
+// heat gives a span its bytes in memory, if they are few and all there. Callers hold mu.
+func (l *Log) heat(s *Span, first, last int) {
+	if s.size > hotBytes {
+		return
+	}
+	h := hots.Get().(*hot)
+	for i := first; i <= last; i++ {
+		if !h.pin(l.e.cache, l.recent.Get(i).Ref) {
+			h.release()
+			return
+		}
+	}
+	s.hot = h
 }
 
 // window is what a read may look at: [floor, limit) of one segment, read without the log's lock.
