@@ -108,6 +108,7 @@ func (b *Broker) open(ctx context.Context) (err error) {
 	b.engine, err = engine.Open(ctx, engine.Options{
 		Dir: c.DataDir(), FS: b.o.FS, Logger: b.o.Logger, ReserveBytes: reserve,
 		CommitFileBytes: c.Long("commit.log.file.bytes") &^ 4095, CommitFiles: c.Int("commit.log.files"),
+		TidyInterval: millis(c, "log.retention.check.interval.ms"),
 	})
 	if err != nil {
 		return err
@@ -123,6 +124,8 @@ func (b *Broker) open(ctx context.Context) (err error) {
 	b.topics, err = topics.Open(ctx, b.engine, store, topics.Defaults{
 		Partitions: c.Int("num.partitions"), SegmentBytes: c.Long("log.segment.bytes"),
 		IndexIntervalBytes: c.Int("log.index.interval.bytes"), MaxBatchBytes: c.Int("message.max.bytes"),
+		FlushMessages: c.Long("log.flush.interval.messages"), FlushMs: c.Long("log.flush.interval.ms"),
+		RetentionBytes: c.Long("log.retention.bytes"), RetentionMs: c.Long("log.retention.ms"),
 	}, b.o.Logger)
 	if err != nil {
 		return err
@@ -189,7 +192,15 @@ func (b *Broker) serve(ln net.Listener) {
 		recovery = fmt.Sprintf("after a crash: %d group commits replayed", s.Frames)
 	}
 	b.o.Logger.Info("broker is ready", "listen", ln.Addr(), "advertised", net.JoinHostPort(host, fmt.Sprint(port)), "data_dir", c.DataDir(),
-		"durability", "every acknowledged record is flushed to the disk first", "io", engine.IO(), "recovery", recovery, "logs", s.Logs, "opened_in", s.Duration.Round(time.Millisecond))
+		"durability", durability(c), "io", engine.IO(), "recovery", recovery, "logs", s.Logs, "opened_in", s.Duration.Round(time.Millisecond))
+}
+
+// durability says what an acknowledgement means, for topics that say nothing else.
+func durability(c *config.Config) string {
+	if c.Long("log.flush.interval.messages") > 1 {
+		return "acknowledged records are in the page cache: a power cut may lose them (log.flush.interval.messages is not 1)"
+	}
+	return "every acknowledged record is flushed to the disk first"
 }
 
 // advertised is the address that clients are told: the one set, else the one listened on, else, when that is all addresses, this

@@ -133,6 +133,51 @@ func TestTopicsByAdmin(t *testing.T) {
 	}
 }
 
+// Retention deletes the oldest segments, in all durabilities, and what it deleted stays deleted.
+func TestRetentionDeletes(t *testing.T) {
+	dir := t.TempDir()
+	b := start(t, dir, "log.retention.check.interval.ms=10")
+	ctx := within(t, 60*time.Second)
+	adm := b.admin()
+	for _, flush := range []string{"1", "9223372036854775807"} {
+		topic := "t-" + flush
+		configs := map[string]*string{"segment.bytes": ptr("65536"), "retention.bytes": ptr("150000"), "flush.messages": &flush}
+		if _, err := adm.CreateTopic(ctx, 1, 1, configs, topic); err != nil {
+			t.Fatal(err)
+		}
+		c := b.client(kgo.DefaultProduceTopic(topic), kgo.ProducerBatchMaxBytes(20_000))
+		for range 200 {
+			if err := c.ProduceSync(ctx, kgo.StringRecord(strings.Repeat("x", 4000))).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		begins := func() int64 {
+			listed, err := adm.ListStartOffsets(ctx, topic)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o, _ := listed.Lookup(topic, 0)
+			return o.Offset
+		}
+		for begins() < 100 {
+			if ctx.Err() != nil {
+				t.Fatalf("%s: the log still begins at %d", topic, begins())
+			}
+		}
+		from := begins()
+		got := values(t, b.client(kgo.ConsumeTopics(topic)), int(200-from))
+		if len(got) < 30 || begins() > from {
+			t.Errorf("%s: %d records are left from %d on, then from %d", topic, len(got), from, begins())
+		}
+	}
+	b.stop()
+	again := start(t, dir)
+	listed, err := again.admin().ListStartOffsets(ctx, "t-1")
+	if o, _ := listed.Lookup("t-1", 0); err != nil || o.Offset < 100 {
+		t.Errorf("after a restart the log begins at %d, %v", o.Offset, err)
+	}
+}
+
 func ptr[T any](v T) *T { return &v }
 
 func TestOffsetsByTimeAndEnd(t *testing.T) {

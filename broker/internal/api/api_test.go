@@ -47,7 +47,7 @@ func newFixture(t testing.TB) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	catalog, err := topics.Open(context.Background(), e, store, topics.Defaults{Partitions: 1, SegmentBytes: 1 << 20, IndexIntervalBytes: 4096, MaxBatchBytes: 1 << 16}, log)
+	catalog, err := topics.Open(context.Background(), e, store, topics.Defaults{Partitions: 1, SegmentBytes: 1 << 20, IndexIntervalBytes: 4096, MaxBatchBytes: 1 << 16, FlushMessages: 1}, log)
 	if err != nil {
 		t.Fatal(err)
 	}

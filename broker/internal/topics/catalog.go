@@ -21,6 +21,10 @@ type Defaults struct {
 	SegmentBytes       int64
 	IndexIntervalBytes int
 	MaxBatchBytes      int
+	FlushMessages      int64 // 0 is 1: before the acknowledgement
+	FlushMs            int64
+	RetentionBytes     int64 // -1: no limit
+	RetentionMs        int64 // -1: no limit
 }
 
 // Topic is a topic that exists and is open. It does not change.
@@ -103,12 +107,7 @@ func (c *Catalog) strangers() []string {
 // open opens a topic's partitions. A damaged one is offline (T4); any other error is the disk's or ours, and final.
 func (c *Catalog) open(t *meta.Topic) (*Topic, error) {
 	topic := &Topic{Topic: t, Internal: t.Name == OffsetsTopic, slots: make([]slot, t.Partitions)}
-	o := engine.LogOptions{
-		SegmentBytes:       intSetting(t.Settings, "segment.bytes", c.defaults.SegmentBytes),
-		IndexIntervalBytes: int(intSetting(t.Settings, "index.interval.bytes", int64(c.defaults.IndexIntervalBytes))),
-		MaxBatchBytes:      int(intSetting(t.Settings, "max.message.bytes", int64(c.defaults.MaxBatchBytes))),
-		Reserve:            topic.Internal,
-	}
+	o := c.defaults.logOptions(t.Settings, topic.Internal)
 	for i := range topic.slots {
 		name := logName(t.Name, i)
 		p, err := partition.Open(c.engine, name, c.store.Image().Epoch(t), o)

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/streambus/streambus/engine"
 )
 
 // setting is a topic setting that may be given at creation.
@@ -15,7 +18,7 @@ type setting struct {
 	check  func(v string) string
 }
 
-// settings are those that are taken. Many are stored and have no effect yet (nothing is deleted by age or compacted);
+// settings are those that are taken. Some are stored and have no effect yet (nothing is compacted);
 // what would change what clients are promised, and is not done, is refused instead.
 func (d Defaults) settings() []setting {
 	big := strconv.FormatInt(math.MaxInt64, 10)
@@ -24,8 +27,8 @@ func (d Defaults) settings() []setting {
 		{"compression.type", "producer", only("producer", "batches are kept as the producer compressed them")},
 		{"delete.retention.ms", "86400000", number(0, math.MaxInt64)},
 		{"file.delete.delay.ms", "60000", number(0, math.MaxInt64)},
-		{"flush.messages", big, number(1, math.MaxInt64)},
-		{"flush.ms", big, number(0, math.MaxInt64)},
+		{"flush.messages", strconv.FormatInt(d.FlushMessages, 10), number(1, math.MaxInt64)},
+		{"flush.ms", strconv.FormatInt(d.FlushMs, 10), number(0, math.MaxInt64)},
 		{"index.interval.bytes", strconv.Itoa(d.IndexIntervalBytes), number(64, math.MaxInt32)},
 		{"max.compaction.lag.ms", big, number(1, math.MaxInt64)},
 		{"max.message.bytes", strconv.Itoa(d.MaxBatchBytes), number(61, math.MaxInt32)},
@@ -36,8 +39,8 @@ func (d Defaults) settings() []setting {
 		{"min.compaction.lag.ms", "0", number(0, math.MaxInt64)},
 		{"min.insync.replicas", "1", only("1", "there is one replica")},
 		{"preallocate", "false", boolean},
-		{"retention.bytes", "-1", number(-1, math.MaxInt64)},
-		{"retention.ms", "604800000", number(-1, math.MaxInt64)},
+		{"retention.bytes", strconv.FormatInt(d.RetentionBytes, 10), number(-1, math.MaxInt64)},
+		{"retention.ms", strconv.FormatInt(d.RetentionMs, 10), number(-1, math.MaxInt64)},
 		{"segment.bytes", strconv.FormatInt(d.SegmentBytes, 10), number(64<<10, math.MaxInt32)},
 		{"segment.index.bytes", "10485760", number(4, math.MaxInt32)},
 		{"segment.jitter.ms", "0", number(0, math.MaxInt64)},
@@ -89,6 +92,51 @@ func intSetting(given map[string]string, name string, byDefault int64) int64 {
 	}
 	return byDefault
 }
+
+// logOptions is what the settings mean to the engine. The broker's own topics keep everything, durably.
+func (d Defaults) logOptions(given map[string]string, internal bool) engine.LogOptions {
+	o := engine.LogOptions{
+		SegmentBytes:       intSetting(given, "segment.bytes", d.SegmentBytes),
+		IndexIntervalBytes: int(intSetting(given, "index.interval.bytes", int64(d.IndexIntervalBytes))),
+		MaxBatchBytes:      int(intSetting(given, "max.message.bytes", int64(d.MaxBatchBytes))),
+		Reserve:            internal,
+	}
+	if internal {
+		return o
+	}
+	o.Durability, o.FlushInterval = durability(intSetting(given, "flush.messages", d.FlushMessages), intSetting(given, "flush.ms", d.FlushMs))
+	if deletes(given["cleanup.policy"]) {
+		o.RetentionBytes = max(intSetting(given, "retention.bytes", d.RetentionBytes), 0)
+		ms := intSetting(given, "retention.ms", d.RetentionMs)
+		if o.RetentionTime = duration(ms); ms == 0 {
+			o.RetentionTime = time.Millisecond // 0 is the engine's word for no limit
+		}
+	}
+	return o
+}
+
+// durability maps Kafka's flush settings: one record at a time is before the acknowledgement; more is left to the time, and
+// without a time to the kernel.
+func durability(messages, ms int64) (engine.Durability, time.Duration) {
+	switch {
+	case messages <= 1 || ms == 0:
+		return engine.Fsync, 0
+	case duration(ms) > 0:
+		return engine.Interval, duration(ms)
+	}
+	return engine.PageCache, 0
+}
+
+// duration is so many milliseconds; 0, no limit, for negative ones and those beyond what a Duration holds.
+func duration(ms int64) time.Duration {
+	if ms < 0 || ms > int64(math.MaxInt64/time.Millisecond) {
+		return 0
+	}
+	return time.Duration(ms) * time.Millisecond
+}
+
+// deletes says whether a cleanup.policy deletes by age and size; not set, it does.
+func deletes(policy string) bool { return policy == "" || strings.Contains(policy, "delete") }
 
 func number(lo, hi int64) func(string) string {
 	return func(v string) string {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -22,7 +23,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var defaults = Defaults{Partitions: 2, SegmentBytes: 1 << 20, IndexIntervalBytes: 4096, MaxBatchBytes: 1 << 16}
+var defaults = Defaults{
+	Partitions: 2, SegmentBytes: 1 << 20, IndexIntervalBytes: 4096, MaxBatchBytes: 1 << 16,
+	FlushMessages: 1, FlushMs: math.MaxInt64, RetentionBytes: -1, RetentionMs: 604800000,
+}
 
 // room is a catalog and all under it.
 type room struct {
@@ -261,5 +265,34 @@ func TestSettingsReachTheLog(t *testing.T) {
 	b.Add(time.UnixMilli(1), nil, make([]byte, 100))
 	if err := p.Write(t.Context(), b.Batch()); !errors.Is(err, engine.ErrTooLarge) {
 		t.Errorf("%v, want ErrTooLarge", err)
+	}
+}
+
+func TestSettingsReachTheEngine(t *testing.T) {
+	week := 7 * 24 * time.Hour
+	for name, c := range map[string]struct {
+		given    map[string]string
+		internal bool
+		want     engine.LogOptions // beside the sizes
+	}{
+		"nothing set":          {nil, false, engine.LogOptions{RetentionTime: week}},
+		"flushed now and then": {map[string]string{"flush.messages": "1000", "flush.ms": "50"}, false, engine.LogOptions{Durability: engine.Interval, FlushInterval: 50 * time.Millisecond, RetentionTime: week}},
+		"never flushed":        {map[string]string{"flush.messages": "9223372036854775807"}, false, engine.LogOptions{Durability: engine.PageCache, RetentionTime: week}},
+		"each flushed":         {map[string]string{"flush.messages": "1", "flush.ms": "50"}, false, engine.LogOptions{RetentionTime: week}},
+		"at once is each":      {map[string]string{"flush.messages": "1000", "flush.ms": "0"}, false, engine.LogOptions{RetentionTime: week}},
+		"kept for ever":        {map[string]string{"retention.ms": "-1"}, false, engine.LogOptions{}},
+		"hardly kept":          {map[string]string{"retention.ms": "0", "retention.bytes": "77"}, false, engine.LogOptions{RetentionTime: time.Millisecond, RetentionBytes: 77}},
+		"compacted":            {map[string]string{"cleanup.policy": "compact", "retention.bytes": "77"}, false, engine.LogOptions{}},
+		"both":                 {map[string]string{"cleanup.policy": "compact,delete", "retention.bytes": "77"}, false, engine.LogOptions{RetentionTime: week, RetentionBytes: 77}},
+		"the broker's own":     {map[string]string{"flush.messages": "1000"}, true, engine.LogOptions{Reserve: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := defaults.logOptions(c.given, c.internal)
+			want := c.want
+			want.SegmentBytes, want.IndexIntervalBytes, want.MaxBatchBytes = 1<<20, 4096, 1<<16
+			if got != want {
+				t.Errorf("%+v, want %+v", got, want)
+			}
+		})
 	}
 }
