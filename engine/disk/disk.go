@@ -4,6 +4,8 @@
 //	Mem     memory that forgets, at a Crash, what was not synced, in sectors and out of order (mem.go)
 //	Inject  a wrapper that fails or cuts off chosen operations of another FS (inject.go)
 //
+// Beside files there is memory that is not Go's: a Mapping shows a sealed file (map.go), an Arena is aligned and stays put (arena.go).
+//
 // It is a leaf. It knows no log, batch or offset, buffers nothing, retries nothing but an interrupted call, and gives no
 // promise beyond POSIX: written bytes are durable after File.Sync, directory entries after FS.SyncDir.
 //

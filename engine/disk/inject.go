@@ -3,7 +3,7 @@ package disk
 import "io"
 
 // Op names an operation for Inject: "create", "open", "rename", "remove", "mkdir", "readdir", "syncdir", "free", "lock",
-// "read", "write", "sync", "allocate", "truncate", "size".
+// "read", "write", "sync", "allocate", "truncate", "size", "map".
 type Op string
 
 // Inject wraps an FS: before each operation it asks rule, with the path, whether it fails; a non-nil error is returned in its

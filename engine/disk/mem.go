@@ -33,6 +33,7 @@ type inode struct {
 	durable   []byte
 	writes    []write // since the last sync, in order
 	allocated int64
+	mapped    int // open Mappings of it
 }
 
 // write is an unsynced write, or with data nil a truncation to off.
@@ -377,6 +378,9 @@ func (f *memFile) WriteVec(bufs [][]byte, off int64) error {
 	if grow := off + int64(len(all)) - max(int64(len(f.n.data)), f.n.allocated); grow > 0 && f.m.Capacity > 0 && f.m.used()+grow > f.m.Capacity {
 		return pathError("pwritev", f.name, syscall.ENOSPC)
 	}
+	if f.n.mapped > 0 {
+		f.n.data = slices.Clone(f.n.data)
+	}
 	f.n.data = splice(f.n.data, off, all)
 	f.n.writes = append(f.n.writes, write{off: off, data: all})
 	return nil
@@ -409,6 +413,9 @@ func (f *memFile) Allocate(size int64) error {
 func (f *memFile) Truncate(size int64) error {
 	f.m.mu.Lock()
 	defer f.m.mu.Unlock()
+	if f.n.mapped > 0 && size < int64(len(f.n.data)) {
+		panic(fmt.Sprintf("M1: %s is cut from %d to %d bytes under %d mappings", f.name, len(f.n.data), size, f.n.mapped))
+	}
 	f.n.data = resize(f.n.data, size)
 	f.n.allocated = min(f.n.allocated, size)
 	f.n.writes = append(f.n.writes, write{off: size})

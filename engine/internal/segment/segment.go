@@ -1,26 +1,39 @@
 // Package segment is one file of a log: Kafka record batches back to back and nothing else, named by its first offset
-// (%020d.log), so that Kafka's own kafka-dump-log reads it. Beside the file it keeps a sparse index in memory.
+// (%020d.log), so that Kafka's own kafka-dump-log reads it; and, once it is full, the side files that seal it.
 //
 // It is not durable by itself: the commit log is the truth until Sync, and it decides nothing about rolling or retention.
-// There is no index file: the index is rebuilt from the batch headers when the log is opened.
+//
+//	active   Create, or Open and Scan: appended to; the index is in the heap and is rebuilt from the batch headers by Scan
+//	sealed   Seal, or OpenSealed: never written again; the index is mapped (internal/index), every block has a checksum
+//	         (internal/seal), and it opens without its bytes being read
+//
+// # Locks
+//
+// What changes while a segment is active (size, next offset, newest stamp, heap index) is guarded by the log's lock, which belongs to
+// the caller. That is also the lock under which Seal puts the mapped index in the place of the heap's. The mapped index is published by
+// an atomic pointer and never changes again: once Sealed is true the Floor methods need no lock, only a hold (Acquire), and better have
+// none, since a page of the mapping may have been evicted. Reads of bytes below Size never need a lock. Release takes none.
 //
 // # Invariants
 //
 //	S1  Bytes [0, Size) are whole batches with rising offsets, the first at or above Base; nothing else is ever read.
 //	S2  The index names the batch that lies at a position; entries rise in offset, position, and time.
-//	S3  The file stays open while anyone has Acquired it, also when its name is gone.
+//	S3  The file stays open, and the index mapped, while anyone has Acquired the segment, also when its name is gone.
+//	S4  A sealed segment is not written, cut or appended to; what must change it calls Unseal first and opens it anew.
+//	S5  Side files are believed only as a whole: by the header's CRC, and the CRCs in it (OpenSealed). The .log does not depend on them.
+//	S6  A file is cut or removed only after the last Release (Retire), so never under a reader or a mapping.
 package segment
 
 import (
 	"errors"
 	"fmt"
 	"path"
-	"sort"
 	"sync"
 	"sync/atomic"
 
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/disk"
+	"github.com/streambus/streambus/engine/internal/index"
 )
 
 // ErrCorrupt: the file does not hold what it should.
@@ -38,36 +51,33 @@ const MaxRelative = 1<<31 - 1
 // Name is the file name of the segment that begins at base.
 func Name(base batch.Offset) string { return fmt.Sprintf("%020d%s", base, Suffix) }
 
-// Segment is one open file. Its fields but for refs are guarded by the log's lock; reads of bytes below Size need none.
+// Segment is one open file. Its fields are guarded by the log's lock, but for those that say otherwise; see the package's comment.
 type Segment struct {
-	Base      batch.Offset
-	Path      string
-	file      disk.File
-	size      int64 // S1
-	allocated int64 // room reserved on the disk
-	interval  int64
-	index     []entry
-	indexed   int64 // position of the last index entry
-	newest    Stamp // the record time that is largest so far
-	refs      atomic.Int32
-}
+	Base      batch.Offset // never changes
+	Path      string       // never changes
+	file      disk.File    // never changes
+	size      int64        // S1
+	next      batch.Offset // offset after the last record
+	allocated int64        // room reserved on the disk
+	interval  int64        // never changes
+	heap      index.Heap   // empty when sealed
+	newest    Stamp        // when sealed
 
-// entry says that the batch with base offset Base+rel lies at pos, and that no batch before it is newer than before (ms).
-type entry struct {
-	rel, pos uint32
-	before   int64
+	mapped atomic.Pointer[index.Files] // nil until sealed, then never changes
+	faults atomic.Int64                // lookups that the mapped index could not answer
+	refs   atomic.Int32
+	gone   func() // set before the holder that sets it releases; called by the last one
 }
 
 // Stamp is the largest time of a batch and where that batch lies.
-type Stamp struct {
-	Time int64 // ms
-	Base batch.Offset
-	Pos  int64
-}
+type Stamp = index.Stamp
 
-// Create makes a new file in dir, durable by name before it returns.
+// Create makes a new file in dir, durable by name before it returns. A seal left over from an earlier file of that name goes first.
 func Create(fs disk.FS, dir string, base batch.Offset, interval int) (*Segment, error) {
 	name := path.Join(dir, Name(base))
+	if err := removeSeal(fs, dir, base); err != nil {
+		return nil, err
+	}
 	f, err := fs.Create(name)
 	if err != nil {
 		return nil, err
@@ -93,13 +103,19 @@ func Open(fs disk.FS, dir string, base batch.Offset, interval int) (*Segment, er
 }
 
 func open(f disk.File, name string, base batch.Offset, interval int) *Segment {
-	s := &Segment{Base: base, Path: name, file: f, interval: int64(interval), newest: Stamp{Time: -1}}
+	s := &Segment{
+		Base: base, Path: name, file: f, next: base, interval: int64(interval),
+		heap: index.NewHeap(base, int64(interval)), newest: Stamp{Time: index.NoTime},
+	}
 	s.refs.Store(1)
 	return s
 }
 
 // Size is how many bytes are readable.
 func (s *Segment) Size() int64 { return s.size }
+
+// Next is the offset after the last readable record; Base when there is none.
+func (s *Segment) Next() batch.Offset { return s.next }
 
 // FileSize is the length of the file on the disk, which may hold more than is readable.
 func (s *Segment) FileSize() (int64, error) { return s.file.Size() }
@@ -114,13 +130,19 @@ func (s *Segment) Allocate(size int64) error { return s.file.Allocate(size) }
 func (s *Segment) SetAllocated(size int64) { s.allocated = size }
 
 // Write writes batches at pos, unsynced and not yet readable.
-func (s *Segment) Write(bufs [][]byte, pos int64) error { return s.file.WriteVec(bufs, pos) }
+func (s *Segment) Write(bufs [][]byte, pos int64) error {
+	s.mustBeActive("write to")
+	return s.file.WriteVec(bufs, pos)
+}
 
 // Sync makes everything written durable.
 func (s *Segment) Sync() error { return s.file.Sync() }
 
 // Truncate cuts the file to size bytes.
-func (s *Segment) Truncate(size int64) error { return s.file.Truncate(size) }
+func (s *Segment) Truncate(size int64) error {
+	s.mustBeActive("truncate")
+	return s.file.Truncate(size)
+}
 
 // Descriptor is for sendfile; see disk.File.
 func (s *Segment) Descriptor() (uintptr, bool) { return s.file.Descriptor() }
@@ -128,58 +150,89 @@ func (s *Segment) Descriptor() (uintptr, bool) { return s.file.Descriptor() }
 // ReadAt reads readable bytes.
 func (s *Segment) ReadAt(p []byte, pos int64) error { return disk.ReadFull(s.file, p, pos) }
 
-// Acquire keeps the file open until Release.
-func (s *Segment) Acquire() { s.refs.Add(1) }
+// Acquire keeps the file open, and the index mapped, until Release. Whoever calls it has a hold, or the log's lock and the log has one.
+func (s *Segment) Acquire() {
+	if n := s.refs.Add(1); n <= 1 {
+		panic(fmt.Sprintf("segment %s acquired after its last release (%d)", s.Path, n))
+	}
+}
 
-// Release gives up one hold; the last one closes the file.
+// Release gives up one hold; the last one unmaps the index and closes the file.
 func (s *Segment) Release() error {
 	if n := s.refs.Add(-1); n > 0 {
 		return nil
 	} else if n < 0 {
 		panic(fmt.Sprintf("segment %s released %d times too often", s.Path, -n))
 	}
-	return s.file.Close()
+	var err error
+	if x := s.mapped.Load(); x != nil {
+		err = x.Close()
+	}
+	err = errors.Join(err, s.file.Close())
+	if s.gone != nil {
+		s.gone()
+	}
+	return err
 }
 
 // Append makes the batch at position Size readable; h needs to hold its header only, size is the whole batch's.
 func (s *Segment) Append(h batch.Batch, size int64) {
-	if len(s.index) == 0 || s.size-s.indexed >= s.interval {
-		s.index = append(s.index, entry{rel: uint32(h.BaseOffset() - s.Base), pos: uint32(s.size), before: s.newest.Time})
-		s.indexed = s.size
-	}
-	if t := h.MaxTimestamp(); t > s.newest.Time {
-		s.newest = Stamp{Time: t, Base: h.BaseOffset(), Pos: s.size}
-	}
+	s.mustBeActive("append to")
+	s.heap.Add(h, s.size)
+	s.next = h.NextOffset()
 	s.size += size
 }
 
+func (s *Segment) mustBeActive(what string) {
+	if s.Sealed() {
+		panic(fmt.Sprintf("S4: %s sealed segment %s", what, s.Path))
+	}
+}
+
 // Newest is the batch with the largest time; Time is -1 when there is none.
-func (s *Segment) Newest() Stamp { return s.newest }
+func (s *Segment) Newest() Stamp {
+	if s.Sealed() {
+		return s.newest
+	}
+	return s.heap.Newest()
+}
 
-// FloorOffset is the position of an indexed batch at or before the one that holds offset.
+// FloorOffset is the position of an indexed batch at or before the one that holds offset. It allocates nothing.
 func (s *Segment) FloorOffset(offset batch.Offset) int64 {
-	i := sort.Search(len(s.index), func(i int) bool { return s.Base+batch.Offset(s.index[i].rel) > offset })
-	return s.floor(i)
+	if x := s.mapped.Load(); x != nil {
+		return s.floor(x.FloorOffset(offset))
+	}
+	return s.floor(s.heap.FloorOffset(offset))
 }
 
-// FloorPosition is the position of the last indexed batch that begins at or before pos.
+// FloorPosition is the position of the last indexed batch that begins at or before pos. It allocates nothing.
 func (s *Segment) FloorPosition(pos int64) int64 {
-	i := sort.Search(len(s.index), func(i int) bool { return int64(s.index[i].pos) > pos })
-	return s.floor(i)
+	if x := s.mapped.Load(); x != nil {
+		return s.floor(x.FloorPosition(pos))
+	}
+	return s.floor(s.heap.FloorPosition(pos))
 }
 
-// FloorTime is the position of an indexed batch at or before the first one that is as new as ms.
+// FloorTime is the position of an indexed batch at or before the first one that is as new as ms. It allocates nothing.
 func (s *Segment) FloorTime(ms int64) int64 {
-	i := sort.Search(len(s.index), func(i int) bool { return s.index[i].before >= ms })
-	return s.floor(i)
+	if x := s.mapped.Load(); x != nil {
+		return s.floor(x.FloorTime(ms))
+	}
+	return s.floor(s.heap.FloorTime(ms))
 }
 
-func (s *Segment) floor(i int) int64 {
-	if i == 0 {
+// floor handles an index that cannot answer: byte 0 is a floor of everything, only a far one, and the fault is counted for Faults.
+func (s *Segment) floor(pos int64, err error) int64 {
+	if err != nil {
+		s.faults.Add(1)
 		return 0
 	}
-	return int64(s.index[i-1].pos)
+	return pos
 }
+
+// Faults is how many lookups the mapped index could not answer (its disk failed, or somebody cut the file): they began at byte 0, which
+// is right but slow. When it is not 0, open the segment anew by Scan and Seal it.
+func (s *Segment) Faults() int64 { return s.faults.Load() }
 
 // walkBuffer is how much Walk reads at once: the headers of small batches come many to a read.
 const walkBuffer = 64 << 10
@@ -209,7 +262,8 @@ func (s *Segment) Walk(pos, end int64, f func(pos int64, h batch.Batch, size int
 			return s.corrupt(pos, "%v", err)
 		}
 		if size > end-pos || !s.covers(h) {
-			return s.corrupt(pos, "batch of %d bytes, offset %d and %d after it; %d bytes are left", size, h.BaseOffset(), h.LastOffsetDelta(), end-pos)
+			return s.corrupt(pos, "batch of %d bytes, offset %d and %d after it; %d bytes are left",
+				size, h.BaseOffset(), h.LastOffsetDelta(), end-pos)
 		}
 		if !f(pos, h, size) {
 			return nil
@@ -228,7 +282,7 @@ func (s *Segment) corrupt(pos int64, format string, args ...any) error {
 	return fmt.Errorf("%w: %s at byte %d: %s", ErrCorrupt, s.Path, pos, fmt.Sprintf(format, args...))
 }
 
-// Scan reads the headers of [0, end) and makes them readable, checking S1. next is the offset after the last record (Base
+// Scan reads the headers of [0, end) of a segment just opened and makes them readable, checking S1. next is the offset after the last record (Base
 // when there is none). each is called for every header in order; it may be nil. Errors as Walk.
 func (s *Segment) Scan(end int64, each func(h batch.Batch)) (next batch.Offset, err error) {
 	next = s.Base

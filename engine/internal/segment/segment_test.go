@@ -3,6 +3,7 @@ package segment
 import (
 	"errors"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -77,7 +78,7 @@ func TestIndexFindsWhatALinearSearchFinds(t *testing.T) {
 			}
 			return int(b.pos - a.pos) // the first of equals
 		})
-		if got := s.Newest(); got != (Stamp{newest.MaxTimestamp(), newest.BaseOffset(), newest.pos}) {
+		if got := s.Newest(); got != (Stamp{Time: newest.MaxTimestamp(), Base: newest.BaseOffset(), Pos: newest.pos}) {
 			t.Errorf("newest %+v, want %d at %d", got, newest.MaxTimestamp(), newest.pos)
 		}
 	}
@@ -96,7 +97,7 @@ func TestScanRebuildsTheIndex(t *testing.T) {
 	if err != nil || next != all[len(all)-1].NextOffset() || seen != len(all) {
 		t.Fatalf("next %d after %d batches, %v", next, seen, err)
 	}
-	if !slices.Equal(again.index, s.index) || again.Newest() != s.Newest() || again.Size() != s.Size() {
+	if !reflect.DeepEqual(again.heap, s.heap) || again.Next() != s.Next() || again.Newest() != s.Newest() || again.Size() != s.Size() {
 		t.Error("the index rebuilt differs from the one kept while writing")
 	}
 }

@@ -1,0 +1,73 @@
+package seal
+
+import (
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"github.com/streambus/streambus/engine/batch"
+	"github.com/streambus/streambus/engine/disk"
+	"github.com/streambus/streambus/engine/internal/index"
+)
+
+// Source is the .log to be sealed. It must be synced (L1) and not change any more.
+type Source struct {
+	Dir      string
+	Base     batch.Offset
+	Log      io.ReaderAt
+	Size     int64   // of the .log, below 2^31 bytes
+	Interval int64   // bytes of log for an index entry; below 1: index.DefaultInterval
+	Limit    Limiter // may be nil
+}
+
+// Build reads the .log once in steps of 1 MiB, checks every batch, and puts the .index, .timeindex and .seal in place, each whole and
+// synced, the seal last. The names are durable after SyncDir of the folder, which is the caller's. Existing files are replaced; who has
+// them mapped keeps the old ones.
+//
+// Errors: ErrCorrupt when the .log is not whole good batches (it is then not sealed: quarantine it), the Limiter's, I/O errors. After an
+// error no new seal is in place, and an old one beside new indexes does not pass for theirs (Header.Index).
+func Build(d disk.FS, s Source) (Header, error) {
+	log := file(s.Dir, s.Base, ".log")
+	w, err := index.Create(d, s.Dir, s.Base)
+	if err != nil {
+		return Header{}, err
+	}
+	in := newStream(s.Log, s.Size, s.Limit)
+	defer in.close()
+	t := index.NewTracker(s.Interval)
+	h, err := scan(in, s, &t, w)
+	if err != nil {
+		w.Abort()
+		return Header{}, fmt.Errorf("%s: %w", log, err)
+	}
+	if h.Index, err = w.Commit(&t); err != nil {
+		return Header{}, err
+	}
+	h.tableCRC = crc32.Checksum(in.sums.table, castagnoli)
+	if err := replace(d, Name(s.Dir, s.Base), h.append(nil), in.sums.table); err != nil {
+		return Header{}, err
+	}
+	return h, nil
+}
+
+// scan goes through all batches.
+func scan(in *stream, s Source, t *index.Tracker, w *index.Writer) (h Header, err error) {
+	h = Header{Base: s.Base, Next: s.Base, Size: s.Size}
+	for in.at < in.size {
+		b, err := in.next(s.Base, h.Next)
+		if err != nil {
+			return h, err
+		}
+		if p, due := t.Note(b, in.at); due {
+			if err := w.Add(p); err != nil {
+				return h, err
+			}
+		}
+		h.Next = b.NextOffset()
+		h.Batches++
+		in.skip(len(b))
+	}
+	in.sums.end()
+	h.Newest = t.Newest()
+	return h, nil
+}

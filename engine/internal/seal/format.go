@@ -1,0 +1,185 @@
+package seal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+	"path"
+
+	"github.com/streambus/streambus/engine/batch"
+	"github.com/streambus/streambus/engine/disk"
+	"github.com/streambus/streambus/engine/internal/index"
+)
+
+// Suffix ends the name of the file, after the base offset.
+const Suffix = ".seal"
+
+// BlockSize is how many bytes of the .log one checksum covers. Frozen: it is in every file.
+const BlockSize = 64 << 10
+
+const (
+	magic      = "SBSEALED"
+	version    = 1
+	headerSize = disk.PageSize
+	headerUsed = 100
+	blockCRC   = 4
+)
+
+// ErrCorrupt: a .seal, or the .log to be sealed, does not hold what it should.
+var ErrCorrupt = errors.New("seal or segment is corrupt")
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Header is what a seal says of its segment.
+type Header struct {
+	Base, Next batch.Offset // the segment holds records of [Base, Next)
+	Size       int64        // bytes of the .log
+	Newest     index.Stamp
+	Batches    int64
+	Index      index.Sums
+
+	tableCRC uint32
+}
+
+// blocks is how many checksums the table has.
+func (h *Header) blocks() int64 { return (h.Size + BlockSize - 1) / BlockSize }
+
+// Name is the path of the seal of the segment that begins at base.
+func Name(dir string, base batch.Offset) string { return file(dir, base, Suffix) }
+
+func file(dir string, base batch.Offset, suffix string) string {
+	return path.Join(dir, fmt.Sprintf("%020d%s", base, suffix))
+}
+
+// append encodes the header's page.
+func (h *Header) append(dst []byte) []byte {
+	at := len(dst)
+	dst = append(dst, make([]byte, headerSize)...)
+	b, le := dst[at:], binary.LittleEndian
+	copy(b, magic)
+	le.PutUint32(b[12:], version)
+	le.PutUint64(b[16:], uint64(h.Base))
+	le.PutUint64(b[24:], uint64(h.Next))
+	le.PutUint64(b[32:], uint64(h.Size))
+	le.PutUint64(b[40:], uint64(h.Newest.Time))
+	le.PutUint64(b[48:], uint64(h.Newest.Base))
+	le.PutUint64(b[56:], uint64(h.Newest.Pos))
+	le.PutUint64(b[64:], uint64(h.Batches))
+	le.PutUint32(b[72:], BlockSize)
+	le.PutUint32(b[76:], uint32(h.blocks()))
+	le.PutUint32(b[80:], h.tableCRC)
+	le.PutUint32(b[84:], h.Index.Offsets)
+	le.PutUint32(b[88:], h.Index.OffsetsCRC)
+	le.PutUint32(b[92:], h.Index.Times)
+	le.PutUint32(b[96:], h.Index.TimesCRC)
+	le.PutUint32(b[8:], crc32.Checksum(b[12:], castagnoli))
+	return dst
+}
+
+// parse decodes the page of the segment that begins at base. Error: ErrCorrupt.
+func parse(b []byte, base batch.Offset) (Header, error) {
+	le := binary.LittleEndian
+	if len(b) != headerSize || string(b[:8]) != magic {
+		return Header{}, fmt.Errorf("%w: not a seal", ErrCorrupt)
+	}
+	if got, want := crc32.Checksum(b[12:], castagnoli), le.Uint32(b[8:]); got != want {
+		return Header{}, fmt.Errorf("%w: the CRC of the header is %08x, it says %08x", ErrCorrupt, got, want)
+	}
+	if v, size := le.Uint32(b[12:]), le.Uint32(b[72:]); v != version || size != BlockSize {
+		return Header{}, fmt.Errorf("%w: version %d with blocks of %d bytes, this program knows version %d with %d; a newer one may have written it",
+			ErrCorrupt, v, size, version, BlockSize)
+	}
+	h := Header{
+		Base: batch.Offset(le.Uint64(b[16:])), Next: batch.Offset(le.Uint64(b[24:])), Size: int64(le.Uint64(b[32:])),
+		Newest:   index.Stamp{Time: int64(le.Uint64(b[40:])), Base: batch.Offset(le.Uint64(b[48:])), Pos: int64(le.Uint64(b[56:]))},
+		Batches:  int64(le.Uint64(b[64:])),
+		tableCRC: le.Uint32(b[80:]),
+		Index:    index.Sums{Offsets: le.Uint32(b[84:]), OffsetsCRC: le.Uint32(b[88:]), Times: le.Uint32(b[92:]), TimesCRC: le.Uint32(b[96:])},
+	}
+	switch {
+	case h.Base != base:
+		return Header{}, fmt.Errorf("%w: it seals segment %d, not %d", ErrCorrupt, h.Base, base)
+	case h.Size < 0 || h.Size > math.MaxInt32 || h.Next < h.Base || h.Next-h.Base > math.MaxInt32+1 || int64(le.Uint32(b[76:])) != h.blocks(),
+		h.Batches < 0 || h.Batches > h.Size/batch.HeaderSize, h.Newest.Pos < 0 || h.Newest.Pos > h.Size:
+		return Header{}, fmt.Errorf("%w: impossible values %+v", ErrCorrupt, h)
+	}
+	return h, nil
+}
+
+// Read reads the header of a seal, and nothing else of it. Errors: fs.ErrNotExist, ErrCorrupt, I/O errors, all naming the file.
+func Read(d disk.FS, dir string, base batch.Offset) (Header, error) {
+	f, h, err := open(d, Name(dir, base), base)
+	if err != nil {
+		return h, err
+	}
+	return h, f.Close()
+}
+
+func open(d disk.FS, name string, base batch.Offset) (f disk.File, h Header, err error) {
+	if f, err = d.Open(name); err != nil {
+		return nil, h, err
+	}
+	size, err := f.Size()
+	page := make([]byte, headerSize)
+	if err == nil {
+		err = readFull(f, page, 0)
+	}
+	if err == nil {
+		h, err = parse(page, base)
+	}
+	if want := headerSize + blockCRC*h.blocks(); err == nil && size != want {
+		err = fmt.Errorf("%w: %d bytes, want %d", ErrCorrupt, size, want)
+	}
+	if err != nil {
+		_ = f.Close() // only read
+		return nil, Header{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return f, h, nil
+}
+
+// readFull is disk.ReadFull, with a file that is too short being a corrupt one.
+func readFull(f disk.File, p []byte, off int64) error {
+	err := disk.ReadFull(f, p, off)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: it ends before byte %d", ErrCorrupt, off+int64(len(p)))
+	}
+	return err
+}
+
+// readTable reads and checks the checksums of the blocks.
+func readTable(f disk.File, h Header) ([]byte, error) {
+	table := make([]byte, blockCRC*h.blocks()) // at most 128 KiB: Size is below 2^31
+	if err := readFull(f, table, headerSize); err != nil {
+		return nil, err
+	}
+	if got := crc32.Checksum(table, castagnoli); got != h.tableCRC {
+		return nil, fmt.Errorf("%w: the CRC of the table is %08x, the header says %08x", ErrCorrupt, got, h.tableCRC)
+	}
+	return table, nil
+}
+
+// replace puts a whole, synced file in place of the one of that name. The name is durable after SyncDir.
+func replace(d disk.FS, name string, parts ...[]byte) error {
+	tmp := name + index.TmpSuffix
+	if err := removeIfThere(d, tmp); err != nil {
+		return err
+	}
+	f, err := d.Create(tmp)
+	if err != nil {
+		return err
+	}
+	if err = f.WriteVec(parts, 0); err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = d.Rename(tmp, name)
+	}
+	if err != nil {
+		_ = d.Remove(tmp) // if this fails too, whoever removes leftovers does it
+	}
+	return err
+}

@@ -1,0 +1,289 @@
+package seal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"slices"
+	"syscall"
+
+	"github.com/streambus/streambus/engine/batch"
+	"github.com/streambus/streambus/engine/disk"
+	"github.com/streambus/streambus/engine/internal/index"
+)
+
+// Damage is one range of one file that does not hold what was sealed, or cannot be read.
+type Damage struct {
+	Path   string
+	Lo, Hi int64 // bytes [Lo, Hi); of a .log whole blocks
+	// First and Next: only records of [First, Next) lie in batches that the range touches. Wider than need be, by an index interval at
+	// most, where the headers that would tell are damaged too. Both NoOffset when the file is not the .log: no record is harmed.
+	First, Next batch.Offset
+	Err         error // why: ErrCorrupt or the read error, wrapped
+}
+
+// Verify reads a sealed segment's files against its seal, in steps of 1 MiB, and reports every damaged range, in order for each file.
+// It changes nothing and believes no byte that a checksum does not cover. If the seal itself is damaged, that is all it reports: Build
+// checks the .log by its batches and makes a new one. Bytes are asked of the Limiter before they are read.
+//
+// Errors: fs.ErrNotExist when there is no seal, the Limiter's, and I/O errors but EIO, which is damage.
+func Verify(d disk.FS, dir string, base batch.Offset, limit Limiter, report func(Damage)) error {
+	v := verifier{d: d, dir: dir, base: base, limit: limit, report: report}
+	f, h, err := open(d, Name(dir, base), base)
+	if err == nil {
+		v.h = h
+		v.table, err = readTable(f, h)
+		_ = f.Close() // only read
+	}
+	if err != nil {
+		return v.file(Name(dir, base), 0, err)
+	}
+	whole, err := v.indexes()
+	if err != nil {
+		return err
+	}
+	return v.log(whole)
+}
+
+type verifier struct {
+	d      disk.FS
+	dir    string
+	base   batch.Offset
+	limit  Limiter
+	report func(Damage)
+	h      Header
+	table  []byte
+	bad    []error // of each block; nil: good
+	have   int64   // bytes of the .log that there are, at most h.Size
+}
+
+// damaged says whether an error is damage, and not a reason to stop.
+func damaged(err error) bool {
+	return errors.Is(err, ErrCorrupt) || errors.Is(err, index.ErrCorrupt) || errors.Is(err, syscall.EIO)
+}
+
+// file reports a whole file other than the .log, or returns an error that is not damage.
+func (v *verifier) file(name string, size int64, err error) error {
+	if !damaged(err) {
+		return err
+	}
+	v.report(Damage{Path: name, Lo: 0, Hi: size, First: batch.NoOffset, Next: batch.NoOffset, Err: err})
+	return nil
+}
+
+// indexes checks both index files; whole says that they are good.
+func (v *verifier) indexes() (whole bool, err error) {
+	whole = true
+	for _, x := range []struct {
+		suffix         string
+		n, width, want uint32
+	}{
+		{index.OffsetSuffix, v.h.Index.Offsets, 8, v.h.Index.OffsetsCRC},
+		{index.TimeSuffix, v.h.Index.Times, 12, v.h.Index.TimesCRC},
+	} {
+		name := file(v.dir, v.base, x.suffix)
+		size := int64(x.n) * int64(x.width)
+		if err := v.sum(name, size, x.want); err != nil {
+			whole = false
+			if err := v.file(name, size, err); err != nil {
+				return false, err
+			}
+		}
+	}
+	return whole, nil
+}
+
+// sum checks the length and checksum of a whole file.
+func (v *verifier) sum(name string, want int64, crc uint32) error {
+	f, err := v.d.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	} else if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // only read
+	size, err := f.Size()
+	if err != nil {
+		return err
+	}
+	if size != want {
+		return fmt.Errorf("%w: %s has %d bytes, was sealed with %d", ErrCorrupt, name, size, want)
+	}
+	pool := buffers.Get().(*[]byte)
+	defer buffers.Put(pool)
+	var got uint32
+	for at := int64(0); at < size; {
+		p := (*pool)[:min(step, size-at)]
+		if err := v.limit.ask(len(p)); err != nil {
+			return err
+		}
+		if err := readFull(f, p, at); err != nil {
+			return err
+		}
+		got = crc32.Update(got, castagnoli, p)
+		at += int64(len(p))
+	}
+	if got != crc {
+		return fmt.Errorf("%w: the CRC of %s is %08x, it was sealed with %08x", ErrCorrupt, name, got, crc)
+	}
+	return nil
+}
+
+// log checks every block of the .log, and reports.
+func (v *verifier) log(indexed bool) error {
+	name := file(v.dir, v.base, ".log")
+	f, err := v.d.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		v.report(Damage{Path: name, Hi: v.h.Size, First: v.base, Next: v.h.Next, Err: fmt.Errorf("%w: %w", ErrCorrupt, err)})
+		return nil
+	} else if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // only read
+	size, err := f.Size()
+	if err != nil {
+		return err
+	}
+	v.have = min(size, v.h.Size)
+	v.bad = make([]error, v.h.blocks())
+	if err := v.blocks(f); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(v.bad, func(err error) bool { return err != nil }) {
+		v.ranges(name, f, indexed)
+	}
+	if size > v.h.Size {
+		v.report(Damage{Path: name, Lo: v.h.Size, Hi: size, First: v.h.Next, Next: v.h.Next,
+			Err: fmt.Errorf("%w: %d bytes after the last batch", ErrCorrupt, size-v.h.Size)})
+	}
+	return nil
+}
+
+// blocks fills bad.
+func (v *verifier) blocks(f disk.File) error {
+	pool := buffers.Get().(*[]byte)
+	defer buffers.Put(pool)
+	for at := int64(0); at < v.h.Size; at += step {
+		p := (*pool)[:min(step, v.h.Size-at)]
+		if err := v.limit.ask(len(p)); err != nil {
+			return err
+		}
+		err := readFull(f, p, at)
+		if err != nil && !damaged(err) {
+			return err
+		}
+		for i := 0; i < len(p); i += BlockSize {
+			block, pos := p[i:min(i+BlockSize, len(p))], at+int64(i)
+			if err != nil { // one block cannot be read, or is not there: which?
+				if one := readFull(f, block, pos); one != nil {
+					if !damaged(one) {
+						return one
+					}
+					v.bad[pos/BlockSize] = one
+					continue
+				}
+			}
+			want := binary.LittleEndian.Uint32(v.table[pos/BlockSize*blockCRC:])
+			if got := crc32.Checksum(block, castagnoli); got != want {
+				v.bad[pos/BlockSize] = fmt.Errorf("%w: the CRC of the block is %08x, it was sealed with %08x", ErrCorrupt, got, want)
+			}
+		}
+	}
+	return nil
+}
+
+// ranges reports the runs of bad blocks.
+func (v *verifier) ranges(name string, f disk.File, indexed bool) {
+	var x *index.Files
+	if indexed {
+		var err error
+		x, err = index.Open(v.d, v.dir, v.base, index.Bounds{Size: v.h.Size, Next: v.h.Next, Sums: &v.h.Index})
+		if err != nil {
+			x = nil // without it the offsets named are only wider
+		}
+	}
+	for i := 0; i < len(v.bad); i++ {
+		if v.bad[i] == nil {
+			continue
+		}
+		from := i
+		for i+1 < len(v.bad) && v.bad[i+1] != nil {
+			i++
+		}
+		lo, hi := int64(from)*BlockSize, min(int64(i+1)*BlockSize, v.h.Size)
+		first, next := v.touched(f, x, lo, hi)
+		v.report(Damage{Path: name, Lo: lo, Hi: hi, First: first, Next: next, Err: fmt.Errorf("%s at byte %d: %w", name, lo, v.bad[from])})
+	}
+	if x != nil {
+		_ = x.Close() // only read
+	}
+}
+
+// touched names the offsets of the batches that overlap [lo, hi), a run of bad blocks with good ones around it. x may be nil.
+func (v *verifier) touched(f disk.File, x *index.Files, lo, hi int64) (first, next batch.Offset) {
+	first, next = v.base, v.h.Next
+	pos, found := v.floor(x, lo), false
+	for pos < hi {
+		h, ok := v.header(f, pos)
+		if !ok {
+			break
+		}
+		size, _ := batch.SizeOf(h) // header has looked
+		switch {
+		case pos+size <= lo:
+			first = h.NextOffset()
+		case !found:
+			first, found = h.BaseOffset(), true
+		}
+		if pos += size; pos >= hi {
+			return first, h.NextOffset()
+		}
+	}
+	for x != nil { // the end cannot be walked to: the next batch that is indexed and whose header is good is harmless
+		at, ok, err := x.NextPosition(hi)
+		if !ok || err != nil {
+			break
+		}
+		if h, ok := v.header(f, at); ok {
+			return first, h.BaseOffset()
+		}
+		hi = at + 1
+	}
+	return first, next
+}
+
+// floor is the last indexed batch at or before pos whose header is good.
+func (v *verifier) floor(x *index.Files, pos int64) int64 {
+	for x != nil && pos > 0 {
+		at, err := x.FloorPosition(pos)
+		if err != nil {
+			return 0
+		}
+		if v.good(at) {
+			return at
+		}
+		pos = at - 1
+	}
+	return 0
+}
+
+// good says that the bytes of a header at pos are covered by good checksums.
+func (v *verifier) good(pos int64) bool {
+	end := pos + batch.HeaderSize
+	return end <= v.have && v.bad[pos/BlockSize] == nil && v.bad[(end-1)/BlockSize] == nil
+}
+
+// header reads the header at pos, if it is good.
+func (v *verifier) header(f disk.File, pos int64) (batch.Batch, bool) {
+	if !v.good(pos) {
+		return nil, false
+	}
+	h := make(batch.Batch, batch.HeaderSize)
+	if err := readFull(f, h, pos); err != nil {
+		return nil, false
+	}
+	size, err := batch.SizeOf(h)
+	return h, err == nil && size <= v.h.Size-pos
+}

@@ -1,0 +1,180 @@
+package segment
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"sync"
+
+	"github.com/streambus/streambus/engine/batch"
+	"github.com/streambus/streambus/engine/disk"
+	"github.com/streambus/streambus/engine/internal/index"
+	"github.com/streambus/streambus/engine/internal/seal"
+)
+
+// ErrUnsealed: a side file is missing, damaged, or not of this segment. The .log may be as good as ever: Open and Scan it, then Seal.
+var ErrUnsealed = errors.New("segment has no valid side files")
+
+// Sealed says that the segment will never change again and its index is mapped. Needs no lock.
+func (s *Segment) Sealed() bool { return s.mapped.Load() != nil }
+
+// Seal makes a rolled segment a sealed one: it syncs the .log, gives back room reserved behind its end, reads it once while checking
+// every batch, writes .index, .timeindex and .seal durably, maps the index, and puts it in the place of the heap's, which is freed.
+//
+// mu is the log's lock. Seal holds it only to copy a few fields, and to switch; it must not be held by the caller, who only makes sure
+// that the segment is held when Seal begins. Readers go on meanwhile, through the heap index. Of everything that writes, nothing may
+// run for this segment: it was rolled, and all batches queued for it are written and Appended. limit bounds the reading and may be nil.
+//
+// Errors: ErrCorrupt when the .log is not whole good batches or is longer than Size (quarantine it); the limit's; I/O errors, of which
+// the caller treats that of a failed sync as it does everywhere (disk.D3). The segment stays as it was. Seal may be called again.
+func (s *Segment) Seal(d disk.FS, mu sync.Locker, limit seal.Limiter) error {
+	mu.Lock()
+	if s.Sealed() {
+		mu.Unlock()
+		return nil
+	}
+	size, next := s.size, s.next
+	s.Acquire()
+	mu.Unlock()
+	h, x, err := s.writeSideFiles(d, size, next, limit)
+	if err == nil {
+		mu.Lock()
+		s.adopt(h, x)
+		mu.Unlock()
+	}
+	return errors.Join(err, s.Release())
+}
+
+// adopt switches to the mapped index. Under the log's lock.
+func (s *Segment) adopt(h seal.Header, x *index.Files) {
+	s.size, s.next, s.newest, s.allocated = h.Size, h.Next, h.Newest, h.Size
+	if !s.mapped.CompareAndSwap(nil, x) {
+		panic(fmt.Sprintf("segment %s was sealed twice at the same time", s.Path))
+	}
+	s.heap = index.Heap{}
+}
+
+// writeSideFiles is the part of Seal that does I/O.
+func (s *Segment) writeSideFiles(d disk.FS, size int64, next batch.Offset, limit seal.Limiter) (h seal.Header, x *index.Files, err error) {
+	if err := s.settle(size); err != nil {
+		return h, nil, err
+	}
+	dir := path.Dir(s.Path)
+	h, err = seal.Build(d, seal.Source{Dir: dir, Base: s.Base, Log: s.file, Size: size, Interval: s.interval, Limit: limit})
+	if errors.Is(err, seal.ErrCorrupt) {
+		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if err == nil && h.Next != next {
+		err = fmt.Errorf("%w: %s ends at offset %d, but %d was readable", ErrCorrupt, s.Path, h.Next, next)
+	}
+	if err == nil {
+		err = d.SyncDir(dir)
+	}
+	if err != nil {
+		return h, nil, fmt.Errorf("seal: %w", err)
+	}
+	x, err = index.Open(d, dir, s.Base, index.Bounds{Size: h.Size, Next: h.Next, Sums: &h.Index})
+	if err != nil {
+		return h, nil, fmt.Errorf("seal: read back: %w", err)
+	}
+	return h, x, nil
+}
+
+// settle makes the .log exactly size bytes of file and of disk, and durable before anything speaks for it (seal.L1).
+func (s *Segment) settle(size int64) error {
+	has, err := s.file.Size()
+	if err != nil {
+		return err
+	}
+	if has != size {
+		return fmt.Errorf("%w: %s has %d bytes, of which %d are readable: not fit to be sealed", ErrCorrupt, s.Path, has, size)
+	}
+	if err := s.file.Truncate(size); err != nil { // cuts nothing: it frees what Allocate reserved behind the end
+		return err
+	}
+	return s.file.Sync()
+}
+
+// OpenSealed opens a segment that was sealed: it reads the header of the .seal and maps the indexes, no byte of the .log. The segment
+// is readable at once; Size, Next and Newest are the seal's.
+//
+// Errors: ErrUnsealed when a side file is missing or damaged (Open, Scan, Seal); ErrCorrupt when the .log is not as long as it was
+// sealed (bytes are lost, or were added: quarantine it); fs.ErrNotExist, as such and not as ErrUnsealed, when the .log is gone; I/O errors.
+func OpenSealed(d disk.FS, dir string, base batch.Offset) (*Segment, error) {
+	name := path.Join(dir, Name(base))
+	f, err := d.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	s := open(f, name, base, 0)
+	if err := s.openSideFiles(d, dir); err != nil {
+		return nil, errors.Join(err, s.Release())
+	}
+	return s, nil
+}
+
+func (s *Segment) openSideFiles(d disk.FS, dir string) error {
+	h, err := seal.Read(d, dir, s.Base)
+	if err != nil {
+		return unsealed(err)
+	}
+	size, err := s.file.Size()
+	if err != nil {
+		return err
+	}
+	if size != h.Size {
+		return fmt.Errorf("%w: %s has %d bytes, but was sealed with %d", ErrCorrupt, s.Path, size, h.Size)
+	}
+	x, err := index.Open(d, dir, s.Base, index.Bounds{Size: h.Size, Next: h.Next, Sums: &h.Index})
+	if err != nil {
+		return unsealed(err)
+	}
+	s.adopt(h, x)
+	return nil
+}
+
+// unsealed sorts the errors that the side files of a good .log can have from those of a disk. A missing side file is not passed on as
+// fs.ErrNotExist, which is said of the .log alone; a damaged one is, as what it is.
+func unsealed(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: %v", ErrUnsealed, err)
+	case errors.Is(err, seal.ErrCorrupt), errors.Is(err, index.ErrCorrupt):
+		return fmt.Errorf("%w: %w", ErrUnsealed, err)
+	}
+	return err
+}
+
+// Unseal removes the side files of a segment, durably, so that its .log may be changed: a seal must never outlive what it speaks for.
+// Segments that have them mapped are not harmed. Nothing is wrong when there are none.
+func Unseal(d disk.FS, dir string, base batch.Offset) error {
+	if err := removeSideFiles(d, dir, base); err != nil {
+		return err
+	}
+	return d.SyncDir(dir)
+}
+
+// sideSuffixes end the names of the side files; the one that speaks for the others comes first.
+var sideSuffixes = []string{seal.Suffix, index.OffsetSuffix, index.TimeSuffix}
+
+// removeSeal makes the other side files worthless.
+func removeSeal(d disk.FS, dir string, base batch.Offset) error {
+	if err := d.Remove(seal.Name(dir, base)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// removeSideFiles takes the seal first: without it nobody believes the others.
+func removeSideFiles(d disk.FS, dir string, base batch.Offset) error {
+	for _, suffix := range sideSuffixes {
+		name := path.Join(dir, fmt.Sprintf("%020d%s", base, suffix))
+		for _, n := range []string{name, name + index.TmpSuffix} {
+			if err := d.Remove(n); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return nil
+}
