@@ -156,3 +156,55 @@ func TestRebuiltTableAnswersAlike(t *testing.T) {
 		}
 	})
 }
+
+// A table that went through a snapshot answers as before.
+func TestSnapshotAnswersAlike(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var table Table
+		end := batch.Offset(0)
+		draw := func() batch.Batch {
+			return batchOf(batch.ProducerID(rapid.IntRange(1, 3).Draw(t, "producer")), batch.ProducerEpoch(rapid.IntRange(0, 2).Draw(t, "epoch")),
+				batch.Sequence(rapid.IntRange(0, 8).Draw(t, "sequence")), rapid.IntRange(1, 3).Draw(t, "records"), end)
+		}
+		for range rapid.IntRange(0, 60).Draw(t, "sends") {
+			b := draw()
+			if rapid.IntRange(0, 9).Draw(t, "snapshot") == 0 {
+				encoded := table.Append([]byte("x"))
+				again, rest, err := Parse(append(encoded[1:], "rest"...))
+				if err != nil || string(rest) != "rest" || again.Len() != table.Len() {
+					t.Fatalf("%d producers became %d, %q is left: %v", table.Len(), again.Len(), rest, err)
+				}
+				base, dup, err := table.Check(b)
+				base2, dup2, err2 := again.Check(b)
+				if base != base2 || dup != dup2 || fmt.Sprint(err) != fmt.Sprint(err2) {
+					t.Fatalf("%d %t %v; from the snapshot %d %t %v", base, dup, err, base2, dup2, err2)
+				}
+				table = again
+			}
+			if accept(&table, b) == "accepted" {
+				end += batch.Offset(b.Count())
+			}
+		}
+	})
+}
+
+func FuzzSnapshot(f *testing.F) {
+	var table Table
+	for i := range 7 {
+		table.Update(batchOf(batch.ProducerID(i%2), 0, batch.Sequence(i), 1, batch.Offset(i)))
+	}
+	f.Add(table.Append(nil))
+	f.Add([]byte{1, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		table, rest, err := Parse(b)
+		if err != nil {
+			if !errors.Is(err, ErrSnapshot) {
+				t.Error(err)
+			}
+			return
+		}
+		if again := table.Append(nil); len(again) != len(b)-len(rest) {
+			t.Errorf("%d bytes were taken, %d come back", len(b)-len(rest), len(again))
+		}
+	})
+}
