@@ -3,9 +3,12 @@ package engine
 import (
 	"errors"
 	"io/fs"
+	"path"
 	"time"
 
+	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/internal/commit"
+	"github.com/streambus/streambus/engine/internal/recap"
 	"github.com/streambus/streambus/engine/internal/segment"
 )
 
@@ -59,6 +62,7 @@ type due struct {
 	dirty     []*segment.Segment // to sync before; acquired
 	newNames  bool               // sync the folder before
 	condemned []*segment.Segment // files to remove after
+	recap     []byte             // to write after, if there is any
 }
 
 // checkpoint makes all segments durable as far as they are readable now, says so durably, and lets commit-log files be
@@ -76,7 +80,7 @@ func (e *Engine) checkpoint(clean bool) error {
 	for id, s := range e.known {
 		if l := e.logs[s.Name]; l != nil && l.id == id {
 			var d due
-			s, d = l.state()
+			s, d = l.state(clean)
 			work = append(work, d)
 		}
 		c.Logs = append(c.Logs, s)
@@ -91,19 +95,50 @@ func (e *Engine) checkpoint(clean bool) error {
 	}
 	e.committer.Recycle(c.LSN)
 	for _, d := range work {
+		if err := d.log.writeRecap(d.recap); err != nil {
+			return err
+		}
 		d.log.bury(d.condemned)
 	}
 	return nil
 }
 
+// writeRecap writes a recap beside what a checkpoint made durable. There may be no room for it, or no folder any more: then there
+// is none.
+func (l *Log) writeRecap(b []byte) error {
+	if b == nil {
+		return nil
+	}
+	l.growing.Lock()
+	defer l.growing.Unlock()
+	l.mu.Lock()
+	dropped := l.dropped
+	l.mu.Unlock()
+	if dropped {
+		return nil
+	}
+	err := recap.Write(l.e.o.FS, path.Join(l.dir, recapFile), b)
+	if err == nil {
+		return nil
+	}
+	if err := l.e.growthError(err); !errors.Is(err, ErrFull) {
+		return err
+	}
+	return nil
+}
+
 // state is how far the log is readable, for a checkpoint, and what must be done for that to hold after it.
-func (l *Log) state() (s commit.LogState, d due) {
+func (l *Log) state(clean bool) (s commit.LogState, d due) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s = commit.LogState{
 		ID: l.id, Name: l.name, Start: l.start, End: l.flushed, LSN: l.lsn, Cuts: l.cuts, Unlogged: l.o.Durability != Fsync, Cutting: l.cutting,
 	}
-	d = due{log: l, newNames: l.newNames, condemned: l.condemned}
+	least := int64(recapBytes)
+	if clean {
+		least = 0
+	}
+	d = due{log: l, newNames: l.newNames, condemned: l.condemned, recap: l.recap(least)}
 	l.newNames, l.condemned = false, nil
 	for i, p := range l.parts {
 		if i == 0 || p.seg.Size() > 0 {
@@ -163,21 +198,33 @@ func (l *Log) bury(segs []*segment.Segment) {
 	}
 }
 
-// remove removes files of the log, unless it was dropped: a new log of the same name may own them now.
+// remove removes files of the log, unless it was dropped: a new log of the same name may own them now. The last one who reads from
+// a segment hands its files over.
 func (l *Log) remove(segs []*segment.Segment) {
+	for _, seg := range segs {
+		base := seg.Base
+		err := seg.Retire(func() {
+			if !l.e.chore(func() { l.removeFiles(base) }) {
+				l.e.o.Logger.Warn("a deleted segment's file stays until the log is opened again", "log", l.name, "segment", int64(base))
+			}
+		})
+		if err != nil {
+			l.e.o.Logger.Warn("cannot close a deleted segment", "path", seg.Path, "err", err)
+		}
+	}
+}
+
+func (l *Log) removeFiles(base batch.Offset) {
 	l.growing.Lock()
 	defer l.growing.Unlock()
 	l.mu.Lock()
 	dropped := l.dropped
 	l.mu.Unlock()
-	for _, seg := range segs {
-		err := seg.Release()
-		if !dropped {
-			err = errors.Join(err, l.e.o.FS.Remove(seg.Path))
-		}
-		if err != nil { // it holds nothing that is wanted, and the next Open tries again
-			l.e.o.Logger.Warn("cannot remove the file of a deleted segment", "path", seg.Path, "err", err)
-		}
+	if dropped {
+		return
+	}
+	if err := segment.RemoveFiles(l.e.o.FS, l.dir, base); err != nil { // it holds nothing that is wanted, and the next Open tries again
+		l.e.o.Logger.Warn("cannot remove the files of a deleted segment", "log", l.name, "segment", int64(base), "err", err)
 	}
 }
 

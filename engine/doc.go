@@ -41,6 +41,6 @@
 //	E6  After Open, each log holds at least every batch for which Flushed was called and nothing that was not appended.
 //	E7  Damage below the checkpoint is reported (ErrCorrupt) and never cut off; above it the commit log is the truth.
 //
-// Lock order: Log.growing, then Log.mu, then the commit queue's; Engine.mu before Log.mu. No lock is held across I/O but
+// Lock order: Log.growing, then Log.sealing, then Log.mu, then the commit queue's; Engine.mu before Log.mu. No lock is held across I/O but
 // Log.growing and Engine.admin, which no Append that finds room ever takes.
 package engine

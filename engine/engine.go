@@ -46,6 +46,7 @@ type Engine struct {
 	wake    chan struct{}   // a checkpoint would be good
 	asks    chan chan error // a checkpoint is waited for
 	written atomic.Bool     // something was flushed since the last checkpoint
+	cares   chan *Log       // segments may be ready to be sealed
 	chores  chan func()     // short work beside appends: growing ahead, syncing at intervals
 	stop    chan struct{}
 	wg      sync.WaitGroup
@@ -95,7 +96,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		o: o, lock: lock,
 		logs: map[string]*Log{}, known: map[uint64]commit.LogState{}, damaged: map[uint64]error{}, drops: map[uint64]commit.LSN{},
 		failed: make(chan struct{}), wake: make(chan struct{}, 1), stop: make(chan struct{}),
-		asks: make(chan chan error), chores: make(chan func(), maxChores),
+		asks: make(chan chan error), cares: make(chan *Log, maxChores), chores: make(chan func(), maxChores),
 	}
 	if err := e.begin(ctx); err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -137,13 +138,29 @@ func (e *Engine) begin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("commit log of %s: %w", e.o.Dir, err)
 	}
-	e.cache = tail.New(make([]byte, max(e.o.CacheBytes, 0)), int(min(e.o.CacheBytes/16, maxCacheChunk)), nil)
+	if e.cache, err = newCache(e.o.CacheBytes); err != nil {
+		return err
+	}
 	e.unlogged = commit.StartUnlogged(commit.Options{GroupBytes: e.o.GroupBytes, QueueBytes: e.o.QueueBytes, Target: &sink{Engine: e}})
 	e.wg.Go(e.checkpoints)
 	e.wg.Go(e.doChores)
 	e.wg.Go(e.tidyNowAndThen)
+	e.wg.Go(e.takeCare)
+	e.wg.Go(e.scrubs)
 	e.wg.Go(e.tellFailure)
 	return nil
+}
+
+// newCache makes the cache of newest batches, in memory that the collector need not look at.
+func newCache(bytes int64) (*tail.Cache, error) {
+	if bytes <= 0 {
+		return nil, nil
+	}
+	arena, err := disk.NewArena(int(bytes))
+	if err != nil {
+		return nil, err
+	}
+	return tail.New(arena.Bytes(), int(min(bytes/16, maxCacheChunk)), func() { _ = arena.Free() }), nil
 }
 
 // Summary says what Open found and did.
@@ -254,6 +271,9 @@ func (e *Engine) create(name string, o *LogOptions) (s commit.LogState, err erro
 		if seg, err = segment.Create(fs, tmp, 0, o.IndexIntervalBytes); err == nil {
 			err = seg.Release()
 		}
+	}
+	if err == nil {
+		err = fs.SyncDir(tmp)
 	}
 	if err == nil {
 		err = fs.Rename(tmp, path.Join(e.o.Dir, name))
@@ -426,7 +446,10 @@ func (e *Engine) Close() error {
 	err := errors.Join(e.committer.Close(), e.unlogged.Close())
 	close(e.stop)
 	e.wg.Wait()
-	if err == nil && e.Err() == nil {
+	if err == nil {
+		err = e.Err()
+	}
+	if err == nil {
 		err = e.checkpoint(true)
 		e.lastChores()
 	}

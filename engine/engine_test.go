@@ -620,7 +620,14 @@ func TestDamageIsReportedNotCut(t *testing.T) {
 			harm(t, dir)
 			before := listing(t, dir)
 			e := mustOpen(t, smallOptions(disk.OS{}, dir))
-			if _, err := e.OpenLog("a-0", LogOptions{}); !errors.Is(err, ErrCorrupt) {
+			if l, err := e.OpenLog("a-0", LogOptions{}); err == nil { // its data was not read
+				if found, err := e.Verify(nil); err != nil || len(found) == 0 || !errors.Is(found[0].Err, ErrCorrupt) {
+					t.Fatalf("nothing is found: %v, %v", found, err)
+				}
+				if got, err := readValues(l, 0, 1000); !errors.Is(err, ErrCorrupt) {
+					t.Fatalf("want ErrCorrupt, got %d records, %v", len(got), err)
+				}
+			} else if !errors.Is(err, ErrCorrupt) {
 				t.Fatalf("want ErrCorrupt, got %v", err)
 			}
 			if got := values(t, mustLog(t, e, "b-0", LogOptions{}), 0, 100); len(got) != 20 {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	"github.com/streambus/streambus/engine/batch"
@@ -102,10 +103,18 @@ func (p *part) appended(b batch.Batch, at commit.LSN, now time.Time) {
 	defer l.mu.Unlock()
 	l.recent.Add(tail.Entry{Base: b.BaseOffset(), Next: b.NextOffset(), Segment: p.seg.Base, Position: p.seg.Size(), Size: int32(len(b)), Ref: ref})
 	p.seg.Append(b, int64(len(b)))
+	p.note(b)
+	l.sinceRecap += int64(len(b))
 	p.dirty, p.touched = true, now
 	l.epochs.Add(b.LeaderEpoch(), b.BaseOffset())
 	l.flushed = b.NextOffset()
 	l.lsn = max(l.lsn, at)
+	if n := len(l.parts); n == 0 || p == l.parts[n-1] {
+		return
+	}
+	if i := slices.Index(l.parts, p); i >= 0 && l.flushed == l.parts[i+1].seg.Base {
+		l.e.care(l) // rolled, and now whole
+	}
 }
 
 // Full asks for a checkpoint.

@@ -1,16 +1,32 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"path"
 
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/internal/commit"
+	"github.com/streambus/streambus/engine/internal/index"
+	"github.com/streambus/streambus/engine/internal/producer"
+	"github.com/streambus/streambus/engine/internal/recap"
 	"github.com/streambus/streambus/engine/internal/segment"
 )
 
-// load opens the segments of a recovered log and rebuilds what is kept in memory.
+const recapFile = "recap"
+
+// load opens the segments of a recovered log and brings back what is kept in memory: from the recap and the seals where they can
+// be believed, from the batch headers where not.
 func (l *Log) load(s commit.LogState) error {
+	if err := segment.RemoveLeftovers(l.e.o.FS, l.dir); err != nil {
+		return err
+	}
 	bases, err := l.wanted(s)
+	if err != nil {
+		return err
+	}
+	known, err := l.readRecap(s, bases)
 	if err != nil {
 		return err
 	}
@@ -19,7 +35,7 @@ func (l *Log) load(s commit.LogState) error {
 		if base < next {
 			return fmt.Errorf("%w: log %s: segment %s begins before the one below it ends (%d)", ErrCorrupt, l.name, segment.Name(base), next)
 		}
-		if next, err = l.loadSegment(base, i == len(bases)-1); err != nil {
+		if next, err = l.loadSegment(base, i == len(bases)-1, known); err != nil {
 			return err
 		}
 	}
@@ -52,26 +68,155 @@ func (l *Log) wanted(s commit.LogState) ([]batch.Offset, error) {
 	return bases, nil
 }
 
-func (l *Log) loadSegment(base batch.Offset, last bool) (next batch.Offset, err error) {
-	seg, err := segment.Open(l.e.o.FS, l.dir, base, l.o.IndexIntervalBytes)
+// known is a recap that can be believed: what lies below it need not be looked at for producers and epochs.
+type known struct {
+	*recap.Recap
+	index []byte // of the segment that it ends in
+}
+
+// readRecap takes producers and epochs from the recap; nil when there is none that is of this log as it is now.
+func (l *Log) readRecap(s commit.LogState, bases []batch.Offset) (*known, error) {
+	r, err := recap.Read(l.e.o.FS, path.Join(l.dir, recapFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, recap.ErrCorrupt):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case r.Log != s.ID || r.Cuts != s.Cuts || r.Next > s.End:
+		return nil, nil
+	}
+	same, err := l.sameAs(r, bases)
+	if err != nil || !same {
+		return nil, err
+	}
+	_, rest, err := index.ParseHeap(r.Rest, r.Segment, r.Position, r.Next)
+	if err != nil {
+		return nil, nil
+	}
+	producers, rest, err := producer.Parse(rest)
+	if err != nil || len(rest) > 0 || !l.epochs.Restore(r.Epochs) {
+		return nil, nil
+	}
+	l.producers = producers
+	return &known{r, r.Rest}, nil
+}
+
+// sameAs says whether the bytes that a recap speaks of are there still: an unlogged log may have lost them in a crash and have
+// gone on with others.
+func (l *Log) sameAs(r *recap.Recap, bases []batch.Offset) (same bool, err error) {
+	for _, base := range bases {
+		if base != r.Segment {
+			continue
+		}
+		seg, err := segment.Open(l.e.o.FS, l.dir, base, 0)
+		if err != nil {
+			return false, err
+		}
+		defer func() { _ = seg.Release() }() // only read
+		size, err := seg.FileSize()
+		if err != nil || size < r.Position {
+			return false, err
+		}
+		if r.LastPos < 0 {
+			return r.Position == 0, nil
+		}
+		err = seg.Walk(r.LastPos, r.Position, func(_ int64, h batch.Batch, size int64) bool {
+			same = h.CRC() == r.LastCRC && r.LastPos+size == r.Position && h.NextOffset() == r.Next
+			return false
+		})
+		if errors.Is(err, segment.ErrCorrupt) {
+			return false, nil
+		}
+		return same, err
+	}
+	return false, nil
+}
+
+// loadSegment opens one segment. What producers and epochs are owed by batches beyond the recap is read from their headers.
+func (l *Log) loadSegment(base batch.Offset, last bool, k *known) (next batch.Offset, err error) {
+	p, err := l.openPart(base, last, k)
 	if err != nil {
 		return 0, err
 	}
-	l.parts = append(l.parts, &part{log: l, seg: seg})
-	size, err := seg.FileSize()
-	if err != nil {
-		return 0, err
+	l.parts = append(l.parts, p)
+	size := p.seg.Size()
+	if !p.seg.Sealed() {
+		if size, err = p.seg.FileSize(); err != nil {
+			return 0, err
+		}
+	}
+	note := func(h batch.Batch) {
+		if k == nil || h.BaseOffset() >= k.Next {
+			l.producers.Update(h)
+			l.epochs.Add(h.LeaderEpoch(), h.BaseOffset())
+		}
+	}
+	if p.seg.Sealed() {
+		if k == nil || p.seg.Next() > k.Next {
+			err = p.seg.Walk(0, size, func(_ int64, h batch.Batch, _ int64) bool { note(h); return true })
+		}
+		next = p.seg.Next()
+	} else {
+		next, err = p.seg.Scan(size, func(h batch.Batch) { note(h); p.note(h) })
+	}
+	if errors.Is(err, segment.ErrCorrupt) {
+		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if last {
 		l.tail = size
-		seg.SetAllocated(size)
+		p.seg.SetAllocated(size)
 	}
-	next, err = seg.Scan(size, func(h batch.Batch) {
-		l.producers.Update(h)
-		l.epochs.Add(h.LeaderEpoch(), h.BaseOffset())
-	})
+	return next, err
+}
+
+// openPart opens a segment by its seal, or as one that is appended to. The last one is always the latter.
+func (l *Log) openPart(base batch.Offset, last bool, k *known) (*part, error) {
+	if !last {
+		seg, err := segment.OpenSealed(l.e.o.FS, l.dir, base)
+		if err == nil {
+			return newPart(l, seg), nil
+		}
+		if !errors.Is(err, segment.ErrUnsealed) {
+			if errors.Is(err, segment.ErrCorrupt) {
+				err = fmt.Errorf("%w: %w", ErrCorrupt, err)
+			}
+			return nil, err
+		}
+	} else if err := segment.Unseal(l.e.o.FS, l.dir, base); err != nil { // it is appended to again
+		return nil, err
+	}
+	seg, err := segment.Open(l.e.o.FS, l.dir, base, l.o.IndexIntervalBytes)
 	if err != nil {
-		return next, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return nil, err
 	}
-	return next, nil
+	p := newPart(l, seg)
+	if k != nil && base == k.Segment {
+		if _, err := seg.Restore(k.index, k.Position, k.Next); err != nil { // parsed before: a bug
+			return nil, errors.Join(err, seg.Release())
+		}
+		p.lastPos, p.lastCRC = k.LastPos, k.LastCRC
+	}
+	return p, nil
+}
+
+// recapBytes is how much a log must have grown since its last recap to be worth another one at a checkpoint.
+const recapBytes = 1 << 20
+
+// recap encodes what the log keeps in memory; nil when little has changed. Callers hold mu.
+func (l *Log) recap(least int64) []byte {
+	if l.sinceRecap < least || l.sinceRecap == 0 {
+		return nil
+	}
+	if l.flushed != l.next { // producers know more than is flushed, and a crash could undo it
+		return nil
+	}
+	l.sinceRecap = 0
+	p := l.parts[len(l.parts)-1]
+	r := recap.Recap{
+		Log: l.id, Cuts: l.cuts, Segment: p.seg.Base, Position: p.seg.Size(), Next: l.flushed, LastPos: p.lastPos, LastCRC: p.lastCRC,
+		Epochs: l.epochs.Entries(),
+	}
+	b := l.producers.Append(p.seg.AppendIndex(r.Append(nil)))
+	recap.Seal(b)
+	return b
 }

@@ -26,27 +26,30 @@ type Log struct {
 
 	growing sync.Mutex // held while files of the log come, grow or go: the only I/O that an append may wait for
 
-	mu        sync.Mutex
-	parts     []*part      // the segments, in order; the last one is appended to
-	start     batch.Offset // first offset kept
-	next      batch.Offset // next to be given
-	tail      int64        // where in the last segment the next batch goes
-	flushed   batch.Offset // E1
-	told      batch.Offset // how much of it the observer knows
-	lsn       commit.LSN   // of the last frame that is in flushed
-	cuts      uint32       // how often Cut was called
-	settled   sync.Cond    // told has reached next, or the disk has failed
-	producers producer.Table
-	epochs    epochs.History
-	recent    tail.Recent
-	rolling   bool // the last segment takes no more
-	growAsked bool // a chore is under way that makes room
-	closed    bool
-	dropped   bool
-	cutting   bool               // Cut has not yet removed the bytes beyond the end
-	newNames  bool               // the folder holds names that were not synced
-	condemned []*segment.Segment // not part of the log any more; their files go after the next checkpoint
-	timer     *time.Timer        // of Interval; nil when it does not run
+	sealing sync.Mutex // held while a segment is sealed, compacted or cut
+
+	mu         sync.Mutex
+	parts      []*part      // the segments, in order; the last one is appended to
+	start      batch.Offset // first offset kept
+	next       batch.Offset // next to be given
+	tail       int64        // where in the last segment the next batch goes
+	flushed    batch.Offset // E1
+	told       batch.Offset // how much of it the observer knows
+	lsn        commit.LSN   // of the last frame that is in flushed
+	cuts       uint32       // how often Cut was called
+	settled    sync.Cond    // told has reached next, or the disk has failed
+	producers  producer.Table
+	epochs     epochs.History
+	recent     tail.Recent
+	rolling    bool // the last segment takes no more
+	growAsked  bool // a chore is under way that makes room
+	closed     bool
+	dropped    bool
+	cutting    bool               // Cut has not yet removed the bytes beyond the end
+	newNames   bool               // the folder holds names that were not synced
+	sinceRecap int64              // bytes since the last recap
+	condemned  []*segment.Segment // not part of the log any more; their files go after the next checkpoint
+	timer      *time.Timer        // of Interval; nil when it does not run
 
 	touched bool // owned by the committing goroutine: already in the group's list
 }
@@ -76,10 +79,21 @@ type part struct {
 	// Guarded by log.mu.
 	dirty   bool      // flushed bytes since the last checkpoint
 	touched time.Time // when it was last written to, as far as known
+	lastPos int64     // where the last batch begins; -1: there is none
+	lastCRC uint32    // the CRC that stands in it
+	damage  []Damage  // what is not served any more, by offset
 
 	// Owned by the segment goroutine: the run of batches that one write takes.
 	run [][]byte
 	pos int64
+}
+
+func newPart(l *Log, seg *segment.Segment) *part { return &part{log: l, seg: seg, lastPos: -1} }
+
+// note remembers the last batch, which the segment has just made readable.
+func (p *part) note(h batch.Batch) {
+	size, _ := batch.SizeOf(h) // it is readable, so it has one
+	p.lastPos, p.lastCRC = p.seg.Size()-size, h.CRC()
 }
 
 // Appended says where a batch went.
@@ -201,9 +215,12 @@ func (l *Log) roll(base batch.Offset) error {
 	if err != nil {
 		return err
 	}
-	l.parts = append(l.parts, &part{log: l, seg: seg})
+	l.parts = append(l.parts, newPart(l, seg))
 	l.tail = 0
 	l.newNames = true
+	if l.flushed == base {
+		l.e.care(l) // else when the last of it is flushed
+	}
 	return nil
 }
 

@@ -13,17 +13,19 @@ import (
 
 // Options configure an Engine. Zero values mean the defaults given.
 type Options struct {
-	Dir             string           // data directory; created when missing
-	FS              disk.FS          // default: the real file system
-	Logger          *slog.Logger     // default: discard
-	CommitFileBytes int64            // size of one commit-log file, a multiple of 4096, at least 64 KiB; default 256 MiB
-	CommitFiles     int              // how many of them circulate at most; default 4, minimum 2
-	GroupBytes      int              // the most that one group commit writes; default 4 MiB
-	QueueBytes      int64            // the most that may wait for the committer; Append blocks beyond it; default 64 MiB
-	CacheBytes      int64            // memory for the newest small batches of all logs; default 32 MiB; -1 = none
-	Now             func() time.Time // the wall clock, for retention; default time.Now
-	TidyInterval    time.Duration    // between two looks for what retention allows to delete; default 30 s
-	ReserveBytes    int64            // free space that appends leave alone (ErrFull), but for logs with LogOptions.Reserve; default 64 MiB; -1 = none
+	Dir                 string           // data directory; created when missing
+	FS                  disk.FS          // default: the real file system
+	Logger              *slog.Logger     // default: discard
+	CommitFileBytes     int64            // size of one commit-log file, a multiple of 4096, at least 64 KiB; default 256 MiB
+	CommitFiles         int              // how many of them circulate at most; default 4, minimum 2
+	GroupBytes          int              // the most that one group commit writes; default 4 MiB
+	QueueBytes          int64            // the most that may wait for the committer; Append blocks beyond it; default 64 MiB
+	CacheBytes          int64            // memory for the newest small batches of all logs; default 32 MiB; -1 = none
+	Now                 func() time.Time // the wall clock, for retention; default time.Now
+	TidyInterval        time.Duration    // between two looks for what retention allows to delete; default 30 s
+	ScrubInterval       time.Duration    // between two verifications of everything; default 24 h; -1 = none
+	ScrubBytesPerSecond int64            // how fast it reads; default 16 MiB
+	ReserveBytes        int64            // free space that appends leave alone (ErrFull), but for logs with LogOptions.Reserve; default 64 MiB; -1 = none
 }
 
 func (o *Options) defaults() {
@@ -39,6 +41,8 @@ func (o *Options) defaults() {
 	setDefault(&o.QueueBytes, 64<<20)
 	setDefault(&o.ReserveBytes, 64<<20)
 	setDefault(&o.CacheBytes, 32<<20)
+	setDefault(&o.ScrubInterval, 24*time.Hour)
+	setDefault(&o.ScrubBytesPerSecond, 16<<20)
 	setDefault(&o.TidyInterval, 30*time.Second)
 	if o.Now == nil {
 		o.Now = time.Now

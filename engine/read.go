@@ -138,7 +138,7 @@ func (l *Log) readRecent(from, end batch.Offset, maxBytes int) (s Span, ok bool)
 		s.next, last = b.Next, i
 	}
 	for i := len(l.parts) - 1; i >= 0 && s.size > 0; i-- {
-		if p := l.parts[i]; p.seg.Base == head.Segment {
+		if p := l.parts[i]; p.seg.Base == head.Segment && len(p.damage) == 0 {
 			p.seg.Acquire()
 			s.seg, s.pos = p.seg, head.Position
 			l.heat(&s, first, last)
@@ -189,6 +189,9 @@ func (l *Log) window(from, end batch.Offset) (w window, err error) {
 	}
 	i := sort.Search(len(l.parts), func(i int) bool { return l.parts[i].seg.Base > from }) - 1
 	i = max(i, 0)
+	if end, err = l.parts[i].sound(from, end); err != nil {
+		return w, err
+	}
 	seg := l.parts[i].seg
 	w = window{log: l, seg: seg, floor: seg.FloorOffset(from), limit: seg.Size(), next: l.flushed, whole: true, end: end}
 	if i+1 < len(l.parts) {
@@ -304,7 +307,7 @@ func (l *Log) timeWindow(want func(*segment.Segment) (int64, bool)) (seg *segmen
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, p := range l.parts {
-		if from, ok := want(p.seg); ok {
+		if from, ok := want(p.seg); ok && len(p.damage) == 0 {
 			p.seg.Acquire()
 			return p.seg, from, p.seg.Size()
 		}

@@ -31,6 +31,7 @@ type recovery struct {
 	gone    map[uint64]bool       // dropped during replay
 	open    map[uint64]*segment.Segment
 	dirty   []*segment.Segment // every segment replay wrote to, once each
+	names   map[string]bool    // folders in which replay made files
 	nextLog uint64
 	end     commit.LSN
 	summary Summary
@@ -40,6 +41,7 @@ func recoverDir(ctx context.Context, o Options) (*recovery, error) {
 	r := &recovery{
 		o: o, logs: map[uint64]commit.LogState{}, dirs: map[uint64]string{}, damaged: map[uint64]error{},
 		orphans: map[uint64]commit.LSN{}, gone: map[uint64]bool{}, open: map[uint64]*segment.Segment{},
+		names: map[string]bool{},
 	}
 	if err := r.findLogs(); err != nil {
 		return nil, err
@@ -190,8 +192,12 @@ func (r *recovery) segment(name string, e *commit.Entry) (*segment.Segment, erro
 		return seg, nil
 	}
 	dir := path.Join(r.o.Dir, name)
+	if err := segment.Unseal(r.o.FS, dir, e.Segment); err != nil {
+		return nil, err
+	}
 	seg, err := segment.Open(r.o.FS, dir, e.Segment, 0)
 	if errors.Is(err, fs.ErrNotExist) && e.Position == 0 {
+		r.names[dir] = true
 		seg, err = segment.Create(r.o.FS, dir, e.Segment, 0)
 	}
 	if err != nil {
@@ -205,6 +211,11 @@ func (r *recovery) segment(name string, e *commit.Entry) (*segment.Segment, erro
 func (r *recovery) syncReplayed() error {
 	err := syncAll(r.dirty)
 	r.dirty, r.open = nil, nil
+	for dir := range r.names {
+		if err == nil {
+			err = r.o.FS.SyncDir(dir)
+		}
+	}
 	return err
 }
 
@@ -324,6 +335,9 @@ func (r *recovery) restart(s *commit.LogState) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		seg, err = segment.Create(r.o.FS, dir, s.Start, 0)
 	}
+	if err == nil {
+		err = r.o.FS.SyncDir(dir)
+	}
 	if err != nil {
 		return err
 	}
@@ -368,6 +382,9 @@ func (r *recovery) trim(s commit.LogState) error {
 		if base <= s.Segment {
 			continue
 		}
+		if err := segment.Unseal(r.o.FS, dir, base); err != nil {
+			return err
+		}
 		if err := r.o.FS.Remove(path.Join(dir, segment.Name(base))); err != nil {
 			return err
 		}
@@ -381,10 +398,11 @@ func (r *recovery) trim(s commit.LogState) error {
 	if !slices.Contains(bases, s.Segment) {
 		return fmt.Errorf("%w: segment %s of log %s is missing; restore it from a copy", ErrCorrupt, segment.Name(s.Segment), s.Name)
 	}
-	return r.cutFile(path.Join(dir, segment.Name(s.Segment)), s.Position)
+	return r.cutFile(dir, s.Segment, s.Position)
 }
 
-func (r *recovery) cutFile(name string, size int64) error {
+func (r *recovery) cutFile(dir string, base batch.Offset, size int64) error {
+	name := path.Join(dir, segment.Name(base))
 	f, err := r.o.FS.Open(name)
 	if err != nil {
 		return err
@@ -395,7 +413,10 @@ func (r *recovery) cutFile(name string, size int64) error {
 	case has < size:
 		err = fmt.Errorf("%w: %s has %d bytes, but %d were durable; restore it from a copy", ErrCorrupt, name, has, size)
 	case has > size:
-		if err = f.Truncate(size); err == nil {
+		if err = segment.Unseal(r.o.FS, dir, base); err == nil {
+			err = f.Truncate(size)
+		}
+		if err == nil {
 			err = f.Sync()
 		}
 	}

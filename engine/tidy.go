@@ -27,6 +27,7 @@ func (e *Engine) tidyNowAndThen() {
 // tidy deletes what retention lets go at a time; the zero time stands for an unknown one, at which nothing is too old.
 func (e *Engine) tidy(now time.Time) {
 	for _, l := range e.open() {
+		e.care(l)
 		start := l.retained(now)
 		if err := l.Trim(start); err != nil && e.Err() == nil {
 			e.o.Logger.Warn("retention could not delete", "log", l.name, "below", int64(start), "err", err)

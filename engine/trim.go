@@ -97,6 +97,8 @@ func (l *Log) Cut(to batch.Offset) error {
 		return err
 	}
 	defer func() { _ = c.seg.Release() }() // only read
+	l.sealing.Lock()
+	defer l.sealing.Unlock()
 	gone, err := l.cutAt(&c)
 	if err != nil {
 		return err
@@ -177,7 +179,9 @@ func (l *Log) cutAt(c *cut) (gone []*segment.Segment, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c.fresh, err = segment.Open(l.e.o.FS, l.dir, c.seg.Base, l.o.IndexIntervalBytes)
+	if err = segment.Unseal(l.e.o.FS, l.dir, c.seg.Base); err == nil {
+		c.fresh, err = segment.Open(l.e.o.FS, l.dir, c.seg.Base, l.o.IndexIntervalBytes)
+	}
 	if err != nil {
 		return nil, l.e.growthError(err)
 	}
@@ -194,7 +198,7 @@ func (l *Log) cutAt(c *cut) (gone []*segment.Segment, err error) {
 	for _, p := range l.parts[i:] {
 		gone = append(gone, p.seg)
 	}
-	l.parts = append(l.parts[:i:i], &part{log: l, seg: c.fresh, dirty: true})
+	l.parts = append(l.parts[:i:i], cutPart(l, c.fresh))
 	l.next, l.flushed, l.told, l.tail = c.end, c.end, c.end, c.pos
 	l.producers = producers
 	l.epochs.CutAt(c.end)
@@ -205,23 +209,34 @@ func (l *Log) cutAt(c *cut) (gone []*segment.Segment, err error) {
 	return gone, nil
 }
 
+// cutPart is the part that ends a log that was cut. Its last batch is not known, which only means no recap before the next one.
+func cutPart(l *Log, seg *segment.Segment) *part {
+	p := newPart(l, seg)
+	p.dirty = true
+	return p
+}
+
 // producersBefore is what producers had written before the segment that is cut.
 func (l *Log) producersBefore(c *cut) (t producer.Table, err error) {
+	type held struct {
+		seg  *segment.Segment
+		size int64
+	}
 	l.mu.Lock()
-	var before []*segment.Segment
+	var before []held
 	for _, p := range l.parts {
 		if p.seg == c.seg {
 			break
 		}
 		p.seg.Acquire()
-		before = append(before, p.seg)
+		before = append(before, held{p.seg, p.seg.Size()})
 	}
 	l.mu.Unlock()
-	for _, seg := range before {
+	for _, b := range before {
 		if err == nil {
-			err = seg.Walk(0, seg.Size(), func(_ int64, h batch.Batch, _ int64) bool { t.Update(h); return true })
+			err = b.seg.Walk(0, b.size, func(_ int64, h batch.Batch, _ int64) bool { t.Update(h); return true })
 		}
-		_ = seg.Release() // only read
+		_ = b.seg.Release() // only read
 	}
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
@@ -243,7 +258,7 @@ func (l *Log) cutFiles(c *cut, gone []*segment.Segment) error {
 	for i, seg := range gone {
 		err = errors.Join(err, seg.Release())
 		if i > 0 { // the first is the file that was cut
-			err = errors.Join(err, l.e.o.FS.Remove(seg.Path))
+			err = errors.Join(err, segment.Unseal(l.e.o.FS, l.dir, seg.Base), l.e.o.FS.Remove(seg.Path))
 		}
 	}
 	if err == nil {

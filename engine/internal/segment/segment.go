@@ -72,7 +72,8 @@ type Segment struct {
 // Stamp is the largest time of a batch and where that batch lies.
 type Stamp = index.Stamp
 
-// Create makes a new file in dir, durable by name before it returns. A seal left over from an earlier file of that name goes first.
+// Create makes a new file in dir. Its name is durable when the caller has synced the folder, which it must have before a checkpoint
+// speaks of the segment. A seal left over from an earlier file of that name goes first.
 func Create(fs disk.FS, dir string, base batch.Offset, interval int) (*Segment, error) {
 	name := path.Join(dir, Name(base))
 	if err := removeSeal(fs, dir, base); err != nil {
@@ -82,14 +83,7 @@ func Create(fs disk.FS, dir string, base batch.Offset, interval int) (*Segment, 
 	if err != nil {
 		return nil, err
 	}
-	s := open(f, name, base, interval)
-	if err = f.Sync(); err == nil {
-		err = fs.SyncDir(dir)
-	}
-	if err != nil {
-		return nil, errors.Join(err, s.Release())
-	}
-	return s, nil
+	return open(f, name, base, interval), nil
 }
 
 // Open opens an existing file of which nothing is known yet: Size is 0 until Scan.
@@ -282,12 +276,26 @@ func (s *Segment) corrupt(pos int64, format string, args ...any) error {
 	return fmt.Errorf("%w: %s at byte %d: %s", ErrCorrupt, s.Path, pos, fmt.Sprintf(format, args...))
 }
 
-// Scan reads the headers of [0, end) of a segment just opened and makes them readable, checking S1. next is the offset after the last record (Base
-// when there is none). each is called for every header in order; it may be nil. Errors as Walk.
+// AppendIndex encodes the index of an active segment, for a recap. Under the log's lock.
+func (s *Segment) AppendIndex(dst []byte) []byte { return s.heap.Append(dst) }
+
+// Restore gives a segment just opened what AppendIndex encoded when it was size bytes long and ended at next, and gives what follows.
+// The caller makes sure that the bytes are of this segment, and that those below size have not changed since. Error: index.ErrCorrupt.
+func (s *Segment) Restore(b []byte, size int64, next batch.Offset) (rest []byte, err error) {
+	x, rest, err := index.ParseHeap(b, s.Base, size, next)
+	if err != nil {
+		return nil, err
+	}
+	s.heap, s.size, s.next = x, size, next
+	return rest, nil
+}
+
+// Scan reads the headers of [Size, end) of a segment just opened and makes them readable, checking S1. next is the offset after the
+// last record (Base when there is none). each is called for every header in order; it may be nil. Errors as Walk.
 func (s *Segment) Scan(end int64, each func(h batch.Batch)) (next batch.Offset, err error) {
-	next = s.Base
+	next = s.next
 	var bad error
-	err = s.Walk(0, end, func(pos int64, h batch.Batch, size int64) bool {
+	err = s.Walk(s.size, end, func(pos int64, h batch.Batch, size int64) bool {
 		if h.BaseOffset() < next {
 			bad = s.corrupt(pos, "offset %d after a batch that ends at %d", h.BaseOffset(), next)
 			return false

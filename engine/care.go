@@ -1,0 +1,96 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/streambus/streambus/engine/batch"
+	"github.com/streambus/streambus/engine/internal/segment"
+)
+
+// care asks for a look at a log that has rolled. When there is no room, the next look at all logs finds it. May be called with the
+// log's lock held.
+func (e *Engine) care(l *Log) {
+	select {
+	case e.cares <- l:
+	default:
+	}
+}
+
+// takeCare seals segments, one at a time, beside everything else.
+func (e *Engine) takeCare() {
+	for {
+		select {
+		case l := <-e.cares:
+			l.sealRolled()
+		case <-e.stop:
+			return
+		case <-e.failed:
+			return
+		}
+	}
+}
+
+// errStopped ends work in the background when the engine closes.
+var errStopped = errors.New("the engine is closing")
+
+// unhurried is a limiter that only ends the work when the engine does.
+func (e *Engine) unhurried(int) error {
+	select {
+	case <-e.stop:
+		return errStopped
+	case <-e.failed:
+		return errStopped
+	default:
+		return nil
+	}
+}
+
+// sealRolled seals the segments of a log that are whole and not sealed.
+func (l *Log) sealRolled() {
+	l.sealing.Lock()
+	defer l.sealing.Unlock()
+	for {
+		p, end := l.unsealed()
+		if p == nil {
+			return
+		}
+		err := p.seg.Seal(l.e.o.FS, &l.mu, l.e.unhurried)
+		_ = p.seg.Release() // closes nothing that counts: the log or a reader holds it, or it is gone
+		switch {
+		case err == nil:
+		case errors.Is(err, segment.ErrCorrupt):
+			l.quarantine(p, Damage{l.name, p.seg.Base, end, fmt.Errorf("%w: %w", ErrCorrupt, err)})
+		case errors.Is(err, errStopped):
+			return
+		case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+			return // the next look at all logs tries again
+		default:
+			if l.isGone() { // the folder is being removed
+				return
+			}
+			_ = l.e.fail(fmt.Errorf("seal: %w", err))
+			return
+		}
+	}
+}
+
+func (l *Log) isGone() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}
+
+// unsealed is a segment to be sealed, acquired, and where it ends; nil when there is none.
+func (l *Log) unsealed() (*part, batch.Offset) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, p := range l.parts {
+		if i+1 < len(l.parts) && !l.closed && !l.rolling && !p.seg.Sealed() && len(p.damage) == 0 && p.seg.Size() > 0 && l.flushed >= l.parts[i+1].seg.Base {
+			p.seg.Acquire()
+			return p, p.seg.Next()
+		}
+	}
+	return nil, 0
+}

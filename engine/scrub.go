@@ -1,0 +1,200 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/streambus/streambus/engine/batch"
+	"github.com/streambus/streambus/engine/internal/seal"
+	"github.com/streambus/streambus/engine/internal/segment"
+)
+
+// Damage is a stretch of a log that does not hold what was written, or cannot be read. It is not served, and not repaired: that
+// takes a copy.
+type Damage struct {
+	Log         string
+	First, Next batch.Offset // records [First, Next); both NoOffset when only a side file is harmed, which is made anew
+	Err         error        // what was found, with file and bytes
+}
+
+// Verify reads every segment of the open logs, checks all of their bytes, and keeps what is damaged from being served. It gives
+// all damage known. limit is asked before bytes are read and may wait (nil: no limit); its error ends the work and is returned.
+func (e *Engine) Verify(limit func(n int) error) ([]Damage, error) {
+	var all []Damage
+	for _, l := range e.open() {
+		if err := l.verify(limit); err != nil {
+			return all, err
+		}
+		all = append(all, l.Damage()...)
+	}
+	return all, nil
+}
+
+// Damage lists what is known to be damaged of the log.
+func (l *Log) Damage() []Damage {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []Damage
+	for _, p := range l.parts {
+		all = append(all, p.damage...)
+	}
+	return all
+}
+
+func (l *Log) verify(limit func(n int) error) error {
+	for _, p := range l.hold() {
+		err := l.verifyPart(p, limit)
+		_ = p.seg.Release() // only read
+		if err != nil && l.has(p) {
+			return err
+		}
+	}
+	return nil
+}
+
+// has says whether p is still a part of the log: what is found in one that was cut, compacted or trimmed away meanwhile is no damage.
+func (l *Log) has(p *part) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.closed && slices.Contains(l.parts, p)
+}
+
+// hold lists the segments, acquired.
+func (l *Log) hold() []*part {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := slices.Clone(l.parts)
+	for _, p := range all {
+		p.seg.Acquire()
+	}
+	return all
+}
+
+func (l *Log) verifyPart(p *part, limit func(n int) error) error {
+	if !p.seg.Sealed() {
+		return l.verifyBatches(p, limit)
+	}
+	sideFile := false
+	err := seal.Verify(l.e.o.FS, l.dir, p.seg.Base, limit, func(d seal.Damage) {
+		if d.First == batch.NoOffset {
+			sideFile = true
+			l.e.o.Logger.Warn("a side file of a segment is damaged; it is made anew at the next start", "log", l.name, "path", d.Path, "err", d.Err)
+			return
+		}
+		l.quarantine(p, Damage{l.name, d.First, d.Next, fmt.Errorf("%w: %s, bytes [%d, %d): %w", ErrCorrupt, d.Path, d.Lo, d.Hi, d.Err)})
+	})
+	if err == nil && sideFile && l.has(p) {
+		l.sealing.Lock()
+		defer l.sealing.Unlock()
+		err = segment.Unseal(l.e.o.FS, l.dir, p.seg.Base)
+	}
+	return err
+}
+
+// verifyBatches checks a segment that has no seal: its batches one by one. What follows a bad one cannot be told any more.
+func (l *Log) verifyBatches(p *part, limit func(n int) error) error {
+	l.mu.Lock()
+	end, next, want := p.seg.Size(), p.seg.Next(), max(p.seg.Base, 0)
+	l.mu.Unlock()
+	var buf []byte
+	var stopped error
+	err := p.seg.Walk(0, end, func(pos int64, h batch.Batch, size int64) bool {
+		if limit != nil {
+			if stopped = limit(int(size)); stopped != nil {
+				return false
+			}
+		}
+		buf = slices.Grow(buf[:0], int(size))[:size]
+		if stopped = p.seg.ReadAt(buf, pos); stopped != nil {
+			return false
+		}
+		b := batch.Batch(buf)
+		bad := b.Check()
+		if bad == nil && b.BaseOffset() < want {
+			bad = fmt.Errorf("offset %d where %d or more is due", b.BaseOffset(), want)
+		}
+		if bad != nil {
+			l.quarantine(p, Damage{l.name, want, next, fmt.Errorf("%w: %s at byte %d: %w", ErrCorrupt, p.seg.Path, pos, bad)})
+			want = next
+			return false
+		}
+		want = b.NextOffset()
+		return true
+	})
+	if errors.Is(err, segment.ErrCorrupt) {
+		l.quarantine(p, Damage{l.name, want, next, fmt.Errorf("%w: %w", ErrCorrupt, err)})
+		return nil
+	}
+	return errors.Join(err, stopped)
+}
+
+// quarantine keeps a stretch from being served any more. Nothing is cut off or removed (E7).
+func (l *Log) quarantine(p *part, d Damage) {
+	l.mu.Lock()
+	known := !slices.Contains(l.parts, p) || slices.ContainsFunc(p.damage, func(have Damage) bool { return have.First == d.First && have.Next == d.Next })
+	if !known {
+		p.damage = append(p.damage, d)
+		slices.SortFunc(p.damage, func(a, b Damage) int { return int(a.First - b.First) })
+		l.recent.Forget()
+	}
+	l.mu.Unlock()
+	if !known {
+		l.e.o.Logger.Error("records are damaged and not served any more; restore the file from a copy, or delete the records",
+			"log", l.name, "from", int64(d.First), "below", int64(d.Next), "err", d.Err)
+	}
+}
+
+// sound is how far [from, end) can be served: up to the first damage. The error is that of damage at from. Callers hold log.mu.
+func (p *part) sound(from, end batch.Offset) (batch.Offset, error) {
+	for _, d := range p.damage {
+		switch {
+		case d.Next <= from:
+		case d.First <= from:
+			return from, d.Err
+		default:
+			return min(end, d.First), nil
+		}
+	}
+	return end, nil
+}
+
+// scrubs verifies everything again and again, slowly, beside everything else.
+func (e *Engine) scrubs() {
+	if e.o.ScrubInterval < 0 {
+		return
+	}
+	timer := time.NewTimer(e.o.ScrubInterval)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-e.stop:
+			return
+		case <-e.failed:
+			return
+		}
+		if _, err := e.Verify(e.slowly()); err != nil && !errors.Is(err, errStopped) {
+			e.o.Logger.Warn("the scrubber could not read everything; it begins anew later", "err", err)
+		}
+		timer.Reset(e.o.ScrubInterval)
+	}
+}
+
+// slowly is a limiter of Options.ScrubBytesPerSecond that ends when the engine does.
+func (e *Engine) slowly() func(n int) error {
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	return func(n int) error {
+		timer.Reset(time.Duration(float64(n) / float64(e.o.ScrubBytesPerSecond) * float64(time.Second)))
+		select {
+		case <-timer.C:
+			return nil
+		case <-e.stop:
+			return errStopped
+		case <-e.failed:
+			return errStopped
+		}
+	}
+}

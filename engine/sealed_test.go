@@ -1,0 +1,227 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/streambus/streambus/engine/batch"
+	"github.com/streambus/streambus/engine/disk"
+)
+
+// awaitSealed waits until all segments but the last are sealed.
+func awaitSealed(t *testing.T, l *Log) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		l.mu.Lock()
+		open := 0
+		for _, p := range l.parts {
+			if !p.seg.Sealed() {
+				open++
+			}
+		}
+		l.mu.Unlock()
+		if open <= 1 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d segments are not sealed", open)
+		}
+	}
+}
+
+// A log that was closed opens without a byte of its data being read, and reads, searches and refuses duplicates as before.
+func TestCleanStartReadsNoData(t *testing.T) {
+	mem := disk.NewMem()
+	o := smallOptions(mem, "/d")
+	lo := LogOptions{SegmentBytes: 3000, IndexIntervalBytes: 300}
+	e := mustOpen(t, o)
+	w := newWatcher()
+	lo.Observer = w
+	l := mustLog(t, e, "t-0", lo)
+	for i := range 60 {
+		appendAll(t, l, w, makeBatch(fmt.Sprint(i), 3, int64(i*10)))
+	}
+	p := idempotent(5, 1, 0, 2)
+	appendAll(t, l, w, p)
+	awaitSealed(t, l)
+	want := values(t, l, 0, 1000)
+	at, ok, err := l.OffsetForTime(333)
+	if err != nil || !ok {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var reads atomic.Int64
+	o.FS = disk.Inject(mem, func(op disk.Op, name string) error {
+		if op == "read" && strings.HasSuffix(name, ".log") {
+			reads.Add(1)
+		}
+		return nil
+	})
+	again := mustOpen(t, o)
+	l2 := mustLog(t, again, "t-0", lo)
+	if n := reads.Load(); n > 1 { // one compares the last batch with the recap
+		t.Errorf("%d reads of data to open it", n)
+	}
+	if got := values(t, l2, 0, 1000); !slices.Equal(got, want) {
+		t.Errorf("%d records, want %d", len(got), len(want))
+	}
+	if at2, ok, err := l2.OffsetForTime(333); err != nil || !ok || at2 != at {
+		t.Errorf("%+v, %t, %v; want %+v", at2, ok, err, at)
+	}
+	if dup, err := l2.Append(p, 1, nil); err != nil || !dup.Duplicate || dup.Base != 180 {
+		t.Errorf("a batch sent again: %+v, %v", dup, err)
+	}
+}
+
+// A recap that is missing, damaged or of another life of the log changes nothing but the time to open it.
+func TestRecapIsNeverTheTruth(t *testing.T) {
+	for name, harm := range map[string]func(fs disk.FS) error{
+		"none":    func(fs disk.FS) error { return fs.Remove("/d/t-0/recap") },
+		"damaged": func(fs disk.FS) error { return poke(fs, "/d/t-0/recap", 70) },
+		"half":    func(fs disk.FS) error { return cutTo(fs, "/d/t-0/recap", 100) },
+		"other last batch": func(fs disk.FS) error { // its CRC field, where nothing but the recap's comparison looks
+			return poke(fs, "/d/t-0/00000000000000000000.log", 17)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mem := disk.NewMem()
+			e := mustOpen(t, smallOptions(mem, "/d"))
+			w := newWatcher()
+			l := mustLog(t, e, "t-0", LogOptions{Observer: w})
+			p := idempotent(5, 1, 0, 2)
+			appendAll(t, l, w, p)
+			if err := e.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := harm(mem); err != nil {
+				t.Fatal(err)
+			}
+			l2 := mustLog(t, mustOpen(t, smallOptions(mem, "/d")), "t-0", LogOptions{})
+			if l2.EndOffset() != 2 {
+				t.Fatalf("it ends at %d", l2.EndOffset())
+			}
+			if dup, err := l2.Append(p, 1, nil); err != nil || !dup.Duplicate {
+				t.Errorf("a batch sent again: %+v, %v", dup, err)
+			}
+		})
+	}
+}
+
+func poke(fs disk.FS, name string, at int64) error {
+	f, err := fs.Open(name)
+	if err != nil {
+		return err
+	}
+	var b [1]byte
+	if err := disk.ReadFull(f, b[:], at); err != nil {
+		return err
+	}
+	b[0] ^= 0x10
+	return f.WriteVec([][]byte{b[:]}, at)
+}
+
+func cutTo(fs disk.FS, name string, n int64) error {
+	f, err := fs.Open(name)
+	if err != nil {
+		return err
+	}
+	return f.Truncate(n)
+}
+
+// Damaged records are found by Verify and not served; those before and behind them are.
+func TestDamageIsQuarantined(t *testing.T) {
+	mem := disk.NewMem()
+	e := mustOpen(t, smallOptions(mem, "/d"))
+	w := newWatcher()
+	l := mustLog(t, e, "t-0", LogOptions{Observer: w, SegmentBytes: 300_000, IndexIntervalBytes: 1000})
+	for i := range 70 {
+		appendAll(t, l, w, makeBatch(fmt.Sprint(i, strings.Repeat("x", 10_000)), 1, 0))
+	}
+	awaitSealed(t, l)
+	if found, err := e.Verify(nil); err != nil || len(found) > 0 {
+		t.Fatalf("damage where there is none: %v, %v", found, err)
+	}
+	if len(l.parts) != 3 {
+		t.Fatalf("%d segments", len(l.parts))
+	}
+	// The second segment is sealed: one block of it. The last is not: what follows cannot be told.
+	sealed, active := l.parts[1], l.parts[2]
+	for _, p := range []*part{sealed, active} {
+		if err := poke(mem, p.seg.Path, 100_000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := e.Verify(nil)
+	if err != nil || len(found) != 2 {
+		t.Fatalf("%v, %v", found, err)
+	}
+	again, _ := e.Verify(nil)
+	if len(again) != 2 {
+		t.Errorf("the second look finds %v", again)
+	}
+	if d := found[0]; d.First <= sealed.seg.Base || d.Next >= active.seg.Base || d.Next-d.First > 12 {
+		t.Errorf("sealed [%d, %d): damaged are [%d, %d)", sealed.seg.Base, active.seg.Base, d.First, d.Next)
+	}
+	if d := found[1]; d.First <= active.seg.Base || d.Next != 70 {
+		t.Errorf("active [%d, 70): damaged are [%d, %d)", active.seg.Base, d.First, d.Next)
+	}
+	served, refused := 0, 0
+	for o := batch.Offset(0); o < 70; o++ {
+		s, err := l.Read(o, 70, 1<<20)
+		bad := slices.ContainsFunc(found, func(d Damage) bool { return o >= d.First && o < d.Next })
+		switch {
+		case errors.Is(err, ErrCorrupt) && bad:
+			refused++
+		case err == nil && !bad:
+			served++
+			b, err := s.AppendTo(nil)
+			for len(b) > 0 && err == nil {
+				var one batch.Batch
+				if one, err = batch.First(b); err == nil {
+					err = one.Check()
+				}
+				if err == nil {
+					b = b[len(one):]
+				}
+			}
+			if err != nil {
+				t.Fatalf("offset %d: a damaged batch is served: %v", o, err)
+			}
+		default:
+			t.Fatalf("offset %d, damaged %t: %v", o, bad, err)
+		}
+		s.Release()
+	}
+	if served < 40 || refused < 5 {
+		t.Errorf("%d offsets are served, %d refused", served, refused)
+	}
+}
+
+// The scrubber does by itself what Verify does.
+func TestScrubberFindsDamage(t *testing.T) {
+	mem := disk.NewMem()
+	o := smallOptions(mem, "/d")
+	o.ScrubInterval, o.ScrubBytesPerSecond = time.Millisecond, 1<<40
+	e := mustOpen(t, o)
+	w := newWatcher()
+	l := mustLog(t, e, "t-0", LogOptions{Observer: w})
+	appendAll(t, l, w, makeBatch("x", 3, 0))
+	if err := poke(mem, l.parts[0].seg.Path, 80); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); len(l.Damage()) == 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("the scrubber finds nothing")
+		}
+	}
+	if _, err := l.Read(0, 3, 1000); !errors.Is(err, ErrCorrupt) {
+		t.Error(err)
+	}
+}
