@@ -6,7 +6,7 @@ LDFLAGS   := -checklinkname=0
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/streambus and bin/loadscript, with the io_uring room
@@ -27,6 +27,43 @@ test-race: ## the tests again under the race detector, random ones shortened
 .PHONY: test-uring
 test-uring: ## the engine and the broker again, built with the io_uring room
 	$(GO) test -short -tags $(TAGS) -ldflags=$(LDFLAGS) ./engine/... ./broker/...
+
+# BENCHTIME is how long one side of one round runs, COUNT how many alternating rounds there are; each figure is their median.
+# On a busy machine many short rounds say more than few long ones.
+.PHONY: benchmark-storage
+benchmark-storage: BENCHTIME ?= 300ms
+benchmark-storage: COUNT ?= 9
+benchmark-storage: ## the engine against bare I/O, about 4 minutes; BENCHTIME=300ms COUNT=9 BENCH=regexp RECORD=1 STREAMBUS_BENCH_GIB=1
+	$(GO) run ./bench/record -name storage $(if $(RECORD),-record) -- -tags $(TAGS) -ldflags=$(LDFLAGS) -run '^$$' \
+		-bench '$(or $(BENCH),^BenchmarkStorage_)' -benchtime $(COUNT)x -timeout 60m ./engine -args -storage.round=$(BENCHTIME)
+
+# CRASH_STATES: crash points of random histories; KILLS: kill -9 of a process; POWERCUTS: for each file system; FILLS: of a full
+# disk; FAULTS: histories of which every operation is made to fail; FLIPS: bits flipped, -1 is every one (about an hour); LIES:
+# histories within which each planted bug must be caught. POWERCUTS and FILLS need root, loop devices, mkfs.ext4 and mkfs.xfs.
+.PHONY: crash
+crash: CRASH_STATES ?= 1000000
+crash: KILLS ?= 5000
+crash: POWERCUTS ?= 100
+crash: FILLS ?= 100
+crash: FAULTS ?= 10
+crash: FLIPS ?= -1
+crash: LIES ?= 2000
+crash: ## try to lose data, for hours; CRASH_STATES=1000000 KILLS=5000 POWERCUTS=100 FILLS=100 FAULTS=10 FLIPS=-1 LIES=2000
+	$(GO) test -count=1 -v -timeout 24h ./engine -run '^TestCrashAnywhere$$' -crash.states=$(CRASH_STATES)
+	$(GO) test -count=1 -v -timeout 24h ./engine/proof -proof.kills=$(KILLS) -proof.powercuts=$(POWERCUTS) -proof.fills=$(FILLS) \
+		-proof.faults=$(FAULTS) -proof.flips=$(FLIPS) -proof.lies=$(LIES)
+
+# Fuzz functions are found, not listed: a new one is run without being named here.
+.PHONY: fuzz
+fuzz: FUZZTIME ?= 30s
+fuzz: ## run every fuzz function of ./engine ./wire ./broker ./loadscript for FUZZTIME=30s each; FUZZ=regexp chooses
+	@set -e; for pkg in $$($(GO) list ./engine/... ./wire/... ./broker/... ./loadscript/...); do \
+		list=$$($(GO) test -list '$(or $(FUZZ),^Fuzz)' $$pkg) || { echo "$$list"; exit 1; }; \
+		for f in $$(echo "$$list" | grep '^Fuzz' || true); do \
+			echo "== $$pkg $$f"; \
+			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
 
 .PHONY: layers
 layers: ## who may import whom (tools/layers/policy.txt)
