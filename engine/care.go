@@ -3,7 +3,6 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"syscall"
 
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/internal/segment"
@@ -64,13 +63,10 @@ func (l *Log) sealRolled() {
 			l.quarantine(p, Damage{l.name, p.seg.Base, end, fmt.Errorf("%w: %w", ErrCorrupt, err)})
 		case errors.Is(err, errStopped):
 			return
-		case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
-			return // the next look at all logs tries again
+		case l.isGone(): // the folder is being removed
+			return
 		default:
-			if l.isGone() { // the folder is being removed
-				return
-			}
-			_ = l.e.fail(fmt.Errorf("seal: %w", err))
+			_ = l.e.growthError(fmt.Errorf("seal: %w", err)) // without room, the next look at all logs tries again
 			return
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/streambus/streambus/engine/batch"
+	"github.com/streambus/streambus/engine/disk"
 	"github.com/streambus/streambus/engine/internal/commit"
 	"github.com/streambus/streambus/engine/internal/recap"
 	"github.com/streambus/streambus/engine/internal/segment"
@@ -32,12 +33,16 @@ func (e *Engine) checkpoints() {
 		}
 		err := e.checkpoint(false)
 		if err != nil {
-			err = e.fail(err)
+			err = e.growthError(err)
 		}
 		if done != nil {
 			done <- err
 		}
-		if err != nil {
+		switch {
+		case err == nil:
+		case errors.Is(err, ErrFull):
+			e.o.Logger.Warn("no room for a checkpoint; the next one tries again", "dir", e.o.Dir, "err", err)
+		default:
 			return
 		}
 	}
@@ -70,7 +75,7 @@ type due struct {
 // at a time may call it: what one call finds dirty, another must not believe clean before it is synced.
 func (e *Engine) checkpoint(clean bool) error {
 	e.written.Store(false)
-	c := commit.Checkpoint{LSN: e.committer.Durable(), Clean: clean}
+	c := commit.Checkpoint{LSN: e.committer.Durable(), File: e.committer.File(), Clean: clean}
 	e.mu.Lock()
 	c.NextLog = e.nextLog
 	for _, at := range e.drops {
@@ -86,14 +91,17 @@ func (e *Engine) checkpoint(clean bool) error {
 		c.Logs = append(c.Logs, s)
 	}
 	e.mu.Unlock()
-	err := e.settle(work)
-	if err == nil {
-		err = commit.WriteCheckpoint(e.o.FS, e.checkpointPath(), &c)
+	if err := e.settle(work); err != nil {
+		return e.fail(err)
 	}
-	if err != nil {
+	if err := commit.WriteCheckpoint(e.o.FS, e.checkpointPath(), &c); err != nil {
+		for _, d := range work {
+			d.log.condemn(d.condemned)
+		}
+		e.written.Store(true)
 		return err
 	}
-	e.committer.Recycle(c.LSN)
+	e.committer.Recycle(&c)
 	for _, d := range work {
 		if err := d.log.writeRecap(d.recap); err != nil {
 			return err
@@ -133,6 +141,7 @@ func (l *Log) state(clean bool) (s commit.LogState, d due) {
 	defer l.mu.Unlock()
 	s = commit.LogState{
 		ID: l.id, Name: l.name, Start: l.start, End: l.flushed, LSN: l.lsn, Cuts: l.cuts, Unlogged: l.o.Durability != Fsync, Cutting: l.cutting,
+		Compacted: l.compacted,
 	}
 	least := int64(recapBytes)
 	if clean {
@@ -159,7 +168,7 @@ func (e *Engine) settle(work []due) error {
 	for _, d := range work {
 		all = append(all, d.dirty...)
 	}
-	err := syncAll(all)
+	err := syncAll(e.o.FS, all)
 	for _, d := range work {
 		if err != nil || !d.newNames {
 			continue
@@ -172,17 +181,18 @@ func (e *Engine) settle(work []due) error {
 }
 
 // syncAll makes the segments durable and releases them.
-func syncAll(segs []*segment.Segment) error {
-	var first error
+func syncAll(fs disk.FS, segs []*segment.Segment) error {
+	files := make([]disk.File, len(segs))
+	for i, s := range segs {
+		files[i] = s.File()
+	}
+	err := disk.SyncAll(fs, files)
 	for _, s := range segs {
-		if first == nil {
-			first = s.Sync()
-		}
-		if err := s.Release(); first == nil {
-			first = err
+		if rerr := s.Release(); err == nil {
+			err = rerr
 		}
 	}
-	return first
+	return err
 }
 
 // bury removes the files of segments that a durable checkpoint has made useless. It is a chore, since unlinking a large file
@@ -192,10 +202,15 @@ func (l *Log) bury(segs []*segment.Segment) {
 		return
 	}
 	if !l.e.chore(func() { l.remove(segs) }) {
-		l.mu.Lock()
-		l.condemned = append(l.condemned, segs...)
-		l.mu.Unlock()
+		l.condemn(segs)
 	}
+}
+
+// condemn has the files of segments removed after the next checkpoint.
+func (l *Log) condemn(segs []*segment.Segment) {
+	l.mu.Lock()
+	l.condemned = append(l.condemned, segs...)
+	l.mu.Unlock()
 }
 
 // remove removes files of the log, unless it was dropped: a new log of the same name may own them now. The last one who reads from

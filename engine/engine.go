@@ -24,6 +24,8 @@ import (
 type Engine struct {
 	o         Options
 	lock      io.Closer
+	ring      io.Closer         // of io_uring; does nothing where there is none
+	io        string            // IO
 	committer *commit.Committer // of the logs that are Fsync, and of what happens to logs
 	unlogged  *commit.Committer // of the others
 	cache     *tail.Cache
@@ -83,42 +85,47 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		return nil, err
 	}
 	begin := time.Now()
-	if err := makeDir(o.FS, path.Clean(o.Dir)); err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
+	ring, how, err := openIO(&o)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.FS.MkdirAll(path.Clean(o.Dir)); err != nil {
+		return nil, errors.Join(fmt.Errorf("data directory: %w", err), ring.Close())
 	}
 	lock, err := o.FS.Lock(path.Join(o.Dir, lockFile))
 	if errors.Is(err, disk.ErrLocked) {
-		return nil, fmt.Errorf("%w: %w", ErrLocked, err)
+		err = fmt.Errorf("%w: %w", ErrLocked, err)
 	} else if err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
+		err = fmt.Errorf("data directory: %w", err)
+	}
+	if err != nil {
+		return nil, errors.Join(err, ring.Close())
 	}
 	e := &Engine{
-		o: o, lock: lock,
+		o: o, lock: lock, ring: ring, io: how,
 		logs: map[string]*Log{}, known: map[uint64]commit.LogState{}, damaged: map[uint64]error{}, drops: map[uint64]commit.LSN{},
 		failed: make(chan struct{}), wake: make(chan struct{}, 1), stop: make(chan struct{}),
 		asks: make(chan chan error), cares: make(chan *Log, maxChores), chores: make(chan func(), maxChores),
 	}
 	if err := e.begin(ctx); err != nil {
-		return nil, errors.Join(err, lock.Close())
+		return nil, errors.Join(err, lock.Close(), ring.Close())
 	}
 	e.summary.Duration = time.Since(begin)
 	return e, nil
 }
 
-// makeDir makes a folder and its missing parents, durably: a data directory whose own name is lost is lost as a whole.
-func makeDir(fsys disk.FS, dir string) error {
-	_, err := fsys.ReadDir(dir)
-	if !errors.Is(err, fs.ErrNotExist) {
+// syncParents makes the name of a folder durable, and those of its parents: a data directory whose own name is lost is lost as a
+// whole. Parents may have been made by an earlier start that failed, or be closed to us; then they are somebody else's and there.
+func syncParents(fsys disk.FS, dir string) error {
+	if err := fsys.SyncDir(path.Dir(dir)); err != nil {
 		return err
 	}
-	parent := path.Dir(dir)
-	if err := makeDir(fsys, parent); err != nil {
-		return err
+	for dir = path.Dir(dir); path.Dir(dir) != dir; dir = path.Dir(dir) {
+		if err := fsys.SyncDir(path.Dir(dir)); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
 	}
-	if err := fsys.MkdirAll(dir); err != nil {
-		return err
-	}
-	return fsys.SyncDir(parent)
+	return nil
 }
 
 // begin recovers, and starts the goroutines.
@@ -147,6 +154,7 @@ func (e *Engine) begin(ctx context.Context) error {
 	e.wg.Go(e.tidyNowAndThen)
 	e.wg.Go(e.takeCare)
 	e.wg.Go(e.scrubs)
+	e.wantCheckpoint() // one that names the commit-log file in use
 	e.wg.Go(e.tellFailure)
 	return nil
 }
@@ -457,5 +465,5 @@ func (e *Engine) Close() error {
 		err = errors.Join(err, l.close())
 	}
 	e.cache.Close()
-	return errors.Join(err, e.lock.Close())
+	return errors.Join(err, e.lock.Close(), e.ring.Close())
 }

@@ -32,7 +32,7 @@ func (l *Log) flushNow() {
 		}
 	}
 	l.mu.Unlock()
-	if err := syncAll(segs); err != nil {
+	if err := syncAll(l.e.o.FS, segs); err != nil {
 		_ = l.e.fail(err)
 	}
 }

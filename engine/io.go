@@ -1,11 +1,61 @@
 package engine
 
-import "github.com/streambus/streambus/engine/internal/uring"
+import (
+	"io"
 
-// IO says in words which back end does the disk I/O, and whether io_uring could: for the line that a program prints at start.
+	"github.com/streambus/streambus/engine/disk"
+	"github.com/streambus/streambus/engine/internal/uring"
+)
+
+// ringEntries is how many reads and syncs may be in the ring at once.
+const ringEntries = 256
+
+// IO says in words how the engine does its disk I/O, and where it is not by io_uring, why.
+func (e *Engine) IO() string { return e.io }
+
+// IO says in words how an engine opened with Options.IO = auto would do its disk I/O on this machine.
 func IO() string {
 	if err := uring.Probe(); err != nil {
-		return "system calls (no io_uring: " + err.Error() + ")"
+		return syncWords(err)
 	}
-	return "system calls (io_uring is there, and not used yet)"
+	return ringWords
+}
+
+const ringWords = "io_uring for cold reads and checkpoints, system calls for the rest"
+
+func syncWords(why error) string { return "system calls (no io_uring: " + why.Error() + ")" }
+
+// openIO chooses the back end. ring is never nil.
+func openIO(o *Options) (ring io.Closer, how string, err error) {
+	switch {
+	case o.FS != nil:
+		return nothing{}, "a disk given by the program", nil
+	case o.IO == "sync":
+		o.FS = disk.OS{}
+		return nothing{}, "system calls, as asked for", nil
+	}
+	u, err := uring.Open(disk.OS{}, ringEntries)
+	switch {
+	case err == nil:
+		u.OnFailure(func(err error) { o.Logger.Warn("io_uring is given up; it goes on by system calls", "err", err) })
+		o.FS = u
+		return ignoreError{u}, ringWords, nil
+	case o.IO == "uring":
+		return nil, "", err
+	}
+	o.FS = disk.OS{}
+	return nothing{}, syncWords(err), nil
+}
+
+// nothing has nothing to close.
+type nothing struct{}
+
+func (nothing) Close() error { return nil }
+
+// ignoreError closes a ring: why it failed was told by OnFailure, and nothing was lost by it.
+type ignoreError struct{ io.Closer }
+
+func (c ignoreError) Close() error {
+	_ = c.Closer.Close()
+	return nil
 }

@@ -26,14 +26,20 @@ func (l *Log) load(s commit.LogState) error {
 	if err != nil {
 		return err
 	}
+	if bases[0] > s.Start {
+		return fmt.Errorf("%w: log %s begins at offset %d, but its first segment at %d: one is missing; restore it from a copy", ErrCorrupt, l.name, s.Start, bases[0])
+	}
 	known, err := l.readRecap(s, bases)
 	if err != nil {
 		return err
 	}
 	next := bases[0]
 	for i, base := range bases {
-		if base < next {
+		switch {
+		case base < next:
 			return fmt.Errorf("%w: log %s: segment %s begins before the one below it ends (%d)", ErrCorrupt, l.name, segment.Name(base), next)
+		case base > next && !s.Compacted:
+			return fmt.Errorf("%w: log %s: the segment that begins at offset %d is missing; restore it from a copy", ErrCorrupt, l.name, next)
 		}
 		if next, err = l.loadSegment(base, i == len(bases)-1, known); err != nil {
 			return err

@@ -3,7 +3,9 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -45,6 +47,7 @@ type Log struct {
 	growAsked  bool // a chore is under way that makes room
 	closed     bool
 	dropped    bool
+	compacted  bool               // there may be gaps between segments
 	cutting    bool               // Cut has not yet removed the bytes beyond the end
 	newNames   bool               // the folder holds names that were not synced
 	sinceRecap int64              // bytes since the last recap
@@ -57,7 +60,7 @@ type Log struct {
 func newLog(e *Engine, s commit.LogState, o LogOptions) *Log {
 	l := &Log{
 		e: e, id: s.ID, name: s.Name, dir: path.Join(e.o.Dir, s.Name), o: o,
-		start: s.Start, next: s.End, flushed: s.End, told: s.End, lsn: s.LSN, cuts: s.Cuts,
+		start: s.Start, next: s.End, flushed: s.End, told: s.End, lsn: s.LSN, cuts: s.Cuts, compacted: s.Compacted,
 	}
 	l.settled.L = &l.mu
 	return l
@@ -159,15 +162,18 @@ func (l *Log) append(b batch.Batch, epoch batch.Epoch, own Owner) (at Appended, 
 func (l *Log) take(b batch.Batch, epoch batch.Epoch, own Owner) (Appended, error) {
 	p := l.parts[len(l.parts)-1]
 	b.Stamp(l.next, epoch)
+	at := Appended{Base: b.BaseOffset(), Last: b.LastOffset()}
+	size := int64(len(b))
+	l.producers.Update(b)
+	// Once it is queued the batch may be given back at any moment. If it is not taken, the log is failed or closed for good.
 	err := l.via().Enqueue(commit.Entry{Kind: commit.Append, Log: l.id, Segment: p.seg.Base, Position: l.tail, Batch: b, Ref: p, Owner: own})
 	if err != nil {
 		return Appended{}, l.e.refusal(err)
 	}
-	l.producers.Update(b)
-	l.next = b.NextOffset()
-	l.tail += int64(len(b))
+	l.next = at.Last + 1
+	l.tail += size
 	l.growAhead(p.seg)
-	return Appended{Base: b.BaseOffset(), Last: b.LastOffset()}, nil
+	return at, nil
 }
 
 func sequenceError(name string, err error) error {
@@ -305,12 +311,22 @@ func (e *Engine) checkReserve(o *LogOptions, n int64) error {
 // pass, anything else is the disk's end (E4).
 func (e *Engine) growthError(err error) error {
 	switch {
+	case errors.Is(err, ErrFailed):
+		return err
+	case syncFailed(err): // whatever its reason: nothing more may be believed (disk.D3)
+		return e.fail(err)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOMEM):
 		return fmt.Errorf("%w: %w; raise the limit of open files", ErrFull, err)
 	}
 	return e.fail(err)
+}
+
+// syncFailed says that an error is that of a sync.
+func syncFailed(err error) bool {
+	var at *fs.PathError
+	return errors.As(err, &at) && strings.Contains(at.Op, "sync")
 }
 
 // StartOffset is the first offset kept.

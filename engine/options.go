@@ -14,6 +14,7 @@ import (
 // Options configure an Engine. Zero values mean the defaults given.
 type Options struct {
 	Dir                 string           // data directory; created when missing
+	IO                  string           // "auto": io_uring where it is granted; "uring": that or an error; "sync": system calls; default auto
 	FS                  disk.FS          // default: the real file system
 	Logger              *slog.Logger     // default: discard
 	CommitFileBytes     int64            // size of one commit-log file, a multiple of 4096, at least 64 KiB; default 256 MiB
@@ -29,8 +30,8 @@ type Options struct {
 }
 
 func (o *Options) defaults() {
-	if o.FS == nil {
-		o.FS = disk.OS{}
+	if o.IO == "" {
+		o.IO = "auto"
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -58,6 +59,8 @@ func setDefault[T int | int64 | time.Duration](p *T, v T) {
 
 func (o *Options) validate() error {
 	switch {
+	case o.IO != "auto" && o.IO != "uring" && o.IO != "sync":
+		return fmt.Errorf("engine: I/O by %q: it must be auto, uring or sync", o.IO)
 	case o.Dir == "":
 		return fmt.Errorf("engine: no data directory is given")
 	case o.CommitFileBytes < 64<<10 || o.CommitFileBytes%disk.PageSize != 0:

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -249,10 +250,10 @@ func (w *window) boundary(pos, want int64) (stop int64, next batch.Offset, err e
 }
 
 func (w *window) damage(err error) error {
-	if err == nil {
-		return nil
+	if errors.Is(err, segment.ErrCorrupt) {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	return err
 }
 
 // Timestamped is a record's place and time.

@@ -55,7 +55,7 @@ func recoverDir(ctx context.Context, o Options) (*recovery, error) {
 			r.logs[id] = commit.LogState{ID: id, Name: name}
 		}
 	}
-	rec, err := commit.Replay(o.FS, path.Join(o.Dir, commitDir), c.LSN, c.Clean, func(at commit.LSN, entries []commit.Entry) error {
+	rec, err := commit.Replay(o.FS, path.Join(o.Dir, commitDir), c, func(at commit.LSN, entries []commit.Entry) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -115,6 +115,9 @@ func (r *recovery) loadCheckpoint() (*commit.Checkpoint, error) {
 			return nil, lerr
 		}
 		c = &commit.Checkpoint{Clean: true}
+		if err := syncParents(r.o.FS, path.Clean(r.o.Dir)); err != nil {
+			return nil, err
+		}
 		if err := commit.WriteCheckpoint(r.o.FS, name, c); err != nil {
 			return nil, err
 		}
@@ -209,7 +212,7 @@ func (r *recovery) segment(name string, e *commit.Entry) (*segment.Segment, erro
 }
 
 func (r *recovery) syncReplayed() error {
-	err := syncAll(r.dirty)
+	err := syncAll(r.o.FS, r.dirty)
 	r.dirty, r.open = nil, nil
 	for dir := range r.names {
 		if err == nil {

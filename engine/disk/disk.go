@@ -108,3 +108,54 @@ func ReadFull(f File, p []byte, off int64) error {
 	}
 	return err
 }
+
+// BatchSyncer is what an FS also implements when it can make many files durable better together than one after another.
+type BatchSyncer interface {
+	// SyncBatch is File.Sync of every file. After an error nothing is known about any of them (D3).
+	SyncBatch(files []File) error
+}
+
+// SyncAll is Sync of every file, together where fs can. Error: the first one.
+func SyncAll(fs FS, files []File) error {
+	if b, ok := fs.(BatchSyncer); ok && len(files) > 1 {
+		return b.SyncBatch(files)
+	}
+	for _, f := range files {
+		if err := f.Sync(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ErrCold says that the page cache does not hold what was asked for.
+var ErrCold = errors.New("not in the page cache")
+
+// Cached is what a File also implements when it can read without waiting for the disk.
+type Cached interface {
+	// ReadCached is ReadAt, but for ErrCold after as many bytes as the page cache holds.
+	ReadCached(p []byte, off int64) (int, error)
+}
+
+// ReadCached is Cached.ReadCached where f has it, and ErrCold otherwise.
+func ReadCached(f File, p []byte, off int64) (int, error) {
+	if c, ok := f.(Cached); ok {
+		return c.ReadCached(p, off)
+	}
+	return 0, ErrCold
+}
+
+// Uncached is what a File also implements when it can write without keeping the pages in memory.
+type Uncached interface {
+	// WriteVecUncached is WriteVec, but the pages begin to be written back at once and leave the page cache then, so that they
+	// neither push out others nor pile up for the next sync. Where the kernel or file system cannot, it is WriteVec.
+	WriteVecUncached(bufs [][]byte, off int64) error
+}
+
+// WriteVecUncached is Uncached.WriteVecUncached where f has it, and WriteVec otherwise.
+func WriteVecUncached(f File, bufs [][]byte, off int64) error {
+	if u, ok := f.(Uncached); ok {
+		return u.WriteVecUncached(bufs, off)
+	}
+	return f.WriteVec(bufs, off)
+}

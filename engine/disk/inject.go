@@ -89,6 +89,11 @@ func (f injectedFile) WriteVec(bufs [][]byte, off int64) error {
 	return f.ask("write", func() error { return f.File.WriteVec(bufs, off) })
 }
 
+// WriteVecUncached implements Uncached as far as the file below does; the rule is asked as for any write.
+func (f injectedFile) WriteVecUncached(bufs [][]byte, off int64) error {
+	return f.ask("write", func() error { return WriteVecUncached(f.File, bufs, off) })
+}
+
 func (f injectedFile) Sync() error { return f.ask("sync", f.File.Sync) }
 
 func (f injectedFile) Allocate(size int64) error {

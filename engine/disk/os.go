@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -121,12 +122,57 @@ func lockError(f *os.File, err error) error {
 type osFile struct {
 	f  *os.File
 	fd int // of f, which is never swapped; valid until Close
+
+	cacheOnly atomic.Bool // the file system cannot write uncached
+}
+
+// ReadCached implements Cached.
+func (o *osFile) ReadCached(p []byte, off int64) (n int, err error) {
+	if off < 0 { // to preadv2 it would mean the file's position
+		return o.f.ReadAt(p, off)
+	}
+	for n < len(p) {
+		v := unix.Iovec{Base: &p[n]}
+		v.SetLen(len(p) - n)
+		got, _, errno := unix.Syscall6(unix.SYS_PREADV2, uintptr(o.fd), uintptr(unsafe.Pointer(&v)), 1, uintptr(off+int64(n)), 0, unix.RWF_NOWAIT)
+		switch {
+		case errno == unix.EINTR:
+		case errno == unix.EAGAIN || errno == unix.EOPNOTSUPP:
+			return n, ErrCold
+		case errno != 0:
+			return n, &fs.PathError{Op: "preadv2", Path: o.f.Name(), Err: errno}
+		case got == 0:
+			return n, io.EOF
+		default:
+			n += int(got)
+		}
+	}
+	return n, nil
+}
+
+// rwfDontCache is RWF_DONTCACHE, since Linux 6.14.
+const rwfDontCache = 0x80
+
+// WriteVecUncached implements Uncached.
+func (o *osFile) WriteVecUncached(bufs [][]byte, off int64) error {
+	if o.cacheOnly.Load() {
+		return o.WriteVec(bufs, off)
+	}
+	err := writeVec(o.fd, bufs, off, rwfDontCache)
+	switch err {
+	case nil:
+		return nil
+	case unix.EOPNOTSUPP, unix.EINVAL, unix.ENOSYS: // refused before a byte was written
+		o.cacheOnly.Store(true)
+		return o.WriteVec(bufs, off)
+	}
+	return &fs.PathError{Op: "pwritev2", Path: o.f.Name(), Err: err}
 }
 
 func (o *osFile) ReadAt(p []byte, off int64) (int, error) { return o.f.ReadAt(p, off) }
 
 func (o *osFile) WriteVec(bufs [][]byte, off int64) error {
-	if err := writeVec(o.fd, bufs, off); err != nil {
+	if err := writeVec(o.fd, bufs, off, 0); err != nil {
 		return &fs.PathError{Op: "pwritev", Path: o.f.Name(), Err: err}
 	}
 	return nil
@@ -176,8 +222,11 @@ const maxVec = 1024
 
 var vecs = sync.Pool{New: func() any { v := make([]unix.Iovec, 0, maxVec); return &v }}
 
-// writeVec is pwritev until everything is written: it cuts at maxVec, goes on after short writes, and allocates nothing.
-func writeVec(fd int, bufs [][]byte, off int64) error {
+// writeVec is pwritev2 until everything is written: it cuts at maxVec, goes on after short writes, and allocates nothing.
+func writeVec(fd int, bufs [][]byte, off int64, flags uintptr) error {
+	if off < 0 { // to pwritev2 it would mean the file's position
+		return unix.EINVAL
+	}
 	pool := vecs.Get().(*[]unix.Iovec)
 	defer vecs.Put(pool)
 	skip := 0 // bytes of bufs[0] already written
@@ -200,7 +249,7 @@ func writeVec(fd int, bufs [][]byte, off int64) error {
 		if len(vec) == 0 {
 			return nil
 		}
-		n, _, errno := unix.Syscall6(unix.SYS_PWRITEV, uintptr(fd), uintptr(unsafe.Pointer(&vec[0])), uintptr(len(vec)), uintptr(off), 0, 0)
+		n, _, errno := unix.Syscall6(unix.SYS_PWRITEV2, uintptr(fd), uintptr(unsafe.Pointer(&vec[0])), uintptr(len(vec)), uintptr(off), 0, flags)
 		clear(vec)
 		if errno == unix.EINTR {
 			continue

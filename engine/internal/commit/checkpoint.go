@@ -24,7 +24,7 @@ var errUnexpectedEOF = io.ErrUnexpectedEOF
 //	16  8  lsn      replay begins here
 //	24  8  nextLog  log ids from here on are unused
 //	32  4  flags    bit 0: the engine was closed, nothing follows lsn
-//	36  4  zero
+//	36  4  file     sequence of the newest commit-log file in use, plus 1; 0: none yet
 //	40  …  a log, 56 bytes and its name:
 //	           0  8  id
 //	           8  8  start     first offset kept
@@ -35,12 +35,14 @@ var errUnexpectedEOF = io.ErrUnexpectedEOF
 //	          40  8  lsn       frames below it are in what stands here; later ones may be
 //	          48  4  cuts      how often the log's end was cut back
 //	          52  4  flags     bit 0: unlogged, so whole batches may lie beyond end that the commit log does not know
+//	                           bit 2: compacted, so offsets may be missing between segments
 //	                           bit 1: cutting, so what lies beyond end was cut off and is to go
 //	          56  …  name
 type Checkpoint struct {
 	LSN     LSN
 	NextLog uint64
 	Clean   bool
+	File    uint32 // sequence of the newest commit-log file in use, plus 1 (wrapping); 0: none yet
 	Logs    []LogState
 }
 
@@ -55,6 +57,7 @@ type LogState struct {
 	Cuts       uint32
 	Unlogged   bool
 	Cutting    bool
+	Compacted  bool
 }
 
 const (
@@ -73,7 +76,7 @@ func (c *Checkpoint) Append(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(c.LSN))
 	dst = binary.LittleEndian.AppendUint64(dst, c.NextLog)
 	dst = binary.LittleEndian.AppendUint32(dst, flag(c.Clean))
-	dst = append(dst, 0, 0, 0, 0)
+	dst = binary.LittleEndian.AppendUint32(dst, c.File)
 	for _, l := range c.Logs {
 		dst = binary.LittleEndian.AppendUint64(dst, l.ID)
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(l.Start))
@@ -83,7 +86,7 @@ func (c *Checkpoint) Append(dst []byte) []byte {
 		dst = binary.LittleEndian.AppendUint32(dst, uint32(len(l.Name)))
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(l.LSN))
 		dst = binary.LittleEndian.AppendUint32(dst, l.Cuts)
-		dst = binary.LittleEndian.AppendUint32(dst, flag(l.Unlogged)|flag(l.Cutting)<<1)
+		dst = binary.LittleEndian.AppendUint32(dst, flag(l.Unlogged)|flag(l.Cutting)<<1|flag(l.Compacted)<<2)
 		dst = append(dst, l.Name...)
 	}
 	binary.LittleEndian.PutUint32(dst[at+8:], crc32.Checksum(dst[at+12:], castagnoli))
@@ -110,6 +113,7 @@ func ParseCheckpoint(b []byte) (*Checkpoint, error) {
 		LSN:     LSN(binary.LittleEndian.Uint64(b[16:])),
 		NextLog: binary.LittleEndian.Uint64(b[24:]),
 		Clean:   binary.LittleEndian.Uint32(b[32:])&1 != 0,
+		File:    binary.LittleEndian.Uint32(b[36:]),
 	}
 	b = b[checkpointHeader:]
 	if n > len(b)/logStateSize {
@@ -134,15 +138,16 @@ func parseLogState(b []byte) (l LogState, rest []byte, ok bool) {
 		return l, nil, false
 	}
 	l = LogState{
-		ID:       binary.LittleEndian.Uint64(b),
-		Start:    batch.Offset(binary.LittleEndian.Uint64(b[8:])),
-		End:      batch.Offset(binary.LittleEndian.Uint64(b[16:])),
-		Segment:  batch.Offset(binary.LittleEndian.Uint64(b[24:])),
-		Position: int64(binary.LittleEndian.Uint32(b[32:])),
-		LSN:      LSN(binary.LittleEndian.Uint64(b[40:])),
-		Cuts:     binary.LittleEndian.Uint32(b[48:]),
-		Unlogged: binary.LittleEndian.Uint32(b[52:])&1 != 0,
-		Cutting:  binary.LittleEndian.Uint32(b[52:])&2 != 0,
+		ID:        binary.LittleEndian.Uint64(b),
+		Start:     batch.Offset(binary.LittleEndian.Uint64(b[8:])),
+		End:       batch.Offset(binary.LittleEndian.Uint64(b[16:])),
+		Segment:   batch.Offset(binary.LittleEndian.Uint64(b[24:])),
+		Position:  int64(binary.LittleEndian.Uint32(b[32:])),
+		LSN:       LSN(binary.LittleEndian.Uint64(b[40:])),
+		Cuts:      binary.LittleEndian.Uint32(b[48:]),
+		Unlogged:  binary.LittleEndian.Uint32(b[52:])&1 != 0,
+		Cutting:   binary.LittleEndian.Uint32(b[52:])&2 != 0,
+		Compacted: binary.LittleEndian.Uint32(b[52:])&4 != 0,
 	}
 	n := int64(binary.LittleEndian.Uint32(b[36:]))
 	if b = b[logStateSize:]; n > maxName || n > int64(len(b)) {

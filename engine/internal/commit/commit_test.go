@@ -120,7 +120,7 @@ func put(t *testing.T, c *Committer, e Entry) {
 }
 
 func replay(fs disk.FS, from LSN, clean bool) (out []string, rec Recovered, err error) {
-	rec, err = Replay(fs, testDir, from, clean, func(_ LSN, entries []Entry) error {
+	rec, err = Replay(fs, testDir, &Checkpoint{LSN: from, Clean: clean}, func(_ LSN, entries []Entry) error {
 		for _, e := range entries {
 			out = append(out, describe(e))
 		}
@@ -151,7 +151,7 @@ func TestReplayGivesWhatWasFlushed(t *testing.T) {
 			marks = append(marks, mark{c.Durable(), i + 1}) // may still be the LSN before the last group
 		}
 		if i%40 == 39 {
-			c.Recycle(marks[len(marks)-2].at)
+			c.Recycle(&Checkpoint{LSN: marks[len(marks)-2].at})
 			marks = marks[len(marks)-2:]
 		}
 	}
@@ -258,7 +258,7 @@ func TestLostFileIsCorruption(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i == 30 {
-			c.Recycle(0) // nothing may go
+			c.Recycle(&Checkpoint{LSN: 0}) // nothing may go
 		}
 		if c.files.waiting() {
 			break

@@ -52,6 +52,7 @@ type Committer struct {
 	closing bool
 	err     error // the first one (C4)
 
+	newest  atomic.Uint32 // File
 	durable atomic.Uint64 // LSN; written by the committing goroutine when Target knows
 
 	// Owned by the committing goroutine.
@@ -85,6 +86,7 @@ func Start(o Options, at LSN) (*Committer, error) {
 		return nil, err
 	}
 	c.at = c.cur.start
+	c.newest.Store(uint32(c.cur.sequence + 1))
 	c.wg.Go(c.run)
 	c.wg.Go(c.writeSegments)
 	c.supplied.Go(func() { s.run(c.fail) })
@@ -105,6 +107,9 @@ func (c *Committer) logged() bool { return c.files != nil }
 // Durable is the LSN below which everything is flushed, and Target has been told so: what Target knows when it asks covers
 // at least this, which is what a checkpoint needs.
 func (c *Committer) Durable() LSN { return LSN(c.durable.Load()) }
+
+// File is the sequence of the newest file in use, plus 1.
+func (c *Committer) File() uint32 { return c.newest.Load() }
 
 // MaxBatch is the largest batch that a frame can carry, in bytes.
 func MaxBatch(fileBytes int64) int64 {
@@ -181,8 +186,8 @@ func (c *Committer) Close() error {
 	return errors.Join(c.err, c.cur.Close(), c.files.close())
 }
 
-// Recycle says that a durable checkpoint covers everything below at (C5).
-func (c *Committer) Recycle(at LSN) { c.files.recycle(at) }
+// Recycle says that a durable checkpoint covers everything below its LSN (C5).
+func (c *Committer) Recycle(p *Checkpoint) { c.files.recycle(p.LSN, p.File) }
 
 // run is the committing goroutine: take a group, write it, flush it, publish it, again.
 func (c *Committer) run() {
@@ -288,7 +293,7 @@ func (c *Committer) flush(group []Entry) error {
 
 // turn goes on in the next file, waiting for one if none is free.
 func (c *Committer) turn() error {
-	c.o.Target.Full()
+	c.o.Target.Full() // one may be needed for a file to be free
 	next, err := c.files.next()
 	if err != nil {
 		return err
@@ -297,6 +302,8 @@ func (c *Committer) turn() error {
 		return err
 	}
 	c.cur, c.at, c.full = next, next.start, false
+	c.newest.Store(uint32(next.sequence + 1))
+	c.o.Target.Full() // so that a checkpoint names it
 	return nil
 }
 

@@ -3,6 +3,8 @@ package commit
 import (
 	"errors"
 	"fmt"
+	"path"
+	"slices"
 
 	"github.com/streambus/streambus/engine/disk"
 )
@@ -12,23 +14,47 @@ type Recovered struct {
 	End    LSN // every frame below is whole
 	Frames int
 	Torn   bool // the log ended in a frame that was being written when the program or the machine stopped
+
+	replayed bool
+	last     uint64 // sequence of the last file looked into
 }
 
-// Replay reads the frames from LSN from on and calls apply for the entries of each, in order; they are views that do not
-// outlive the call. clean says that the writer closed the log at from, so that nothing can follow.
+// Replay reads the frames from the checkpoint's LSN on and calls apply for the entries of each, in order; they are views that do
+// not outlive the call. What is applied is durable: a crash that follows finds it again.
 // Errors: ErrCorrupt (C2), those of apply, and I/O errors.
-func Replay(fs disk.FS, dir string, from LSN, clean bool, apply func(LSN, []Entry) error) (Recovered, error) {
-	r := Recovered{End: from}
+func Replay(fs disk.FS, dir string, c *Checkpoint, apply func(LSN, []Entry) error) (Recovered, error) {
+	r := Recovered{End: c.LSN}
 	l, err := list(fs, dir)
+	if err == nil && !c.Clean {
+		err = l.whole(dir, c.File)
+	}
 	if err != nil {
 		return r, err
 	}
 	for _, seq := range l.files {
-		if err := replayFile(fs, fileName(dir, seq), seq, clean, &r, apply); err != nil {
+		if err := replayFile(fs, fileName(dir, seq), seq, c.Clean, &r, apply); err != nil {
 			return r, err
 		}
 	}
 	return r, nil
+}
+
+// whole says whether the file that the checkpoint names is there.
+func (l *listed) whole(dir string, file uint32) error {
+	if file == 0 || slices.ContainsFunc(l.files, func(seq uint64) bool { return uint32(seq+1) == file }) {
+		return nil
+	}
+	return fmt.Errorf("%w: the newest file of %s is missing, number %d; restore it from a copy", ErrCorrupt, dir, file-1)
+}
+
+// follows says whether a file goes on where the one before it ended: those that a checkpoint does not cover must all be there.
+func (r *Recovered) follows(h header, dir string) error {
+	missing := r.replayed && h.sequence != r.last+1
+	r.replayed, r.last = true, h.sequence
+	if missing {
+		return fmt.Errorf("%w: %s is missing; restore it from a copy", ErrCorrupt, fileName(dir, h.sequence-1))
+	}
+	return nil
 }
 
 func replayFile(fs disk.FS, name string, seq uint64, clean bool, r *Recovered, apply func(LSN, []Entry) error) error {
@@ -50,6 +76,19 @@ func replayFile(fs disk.FS, name string, seq uint64, clean bool, r *Recovered, a
 	}
 	if h.end() <= r.End {
 		return nil // a checkpoint covers all of it
+	}
+	if err := r.follows(h, path.Dir(name)); err != nil {
+		return err
+	}
+	if size, err := f.Size(); err != nil {
+		return err
+	} else if size != h.size {
+		return fmt.Errorf("%s: %w: it has %d bytes, its header says %d; restore it from a copy", name, ErrCorrupt, size, h.size)
+	}
+	if !clean { // what a process wrote before it was killed may be in the page cache only
+		if err := f.Sync(); err != nil {
+			return err
+		}
 	}
 	s := scanner{f: f, h: h, name: name, r: r}
 	if err := s.frames(apply); err != nil {

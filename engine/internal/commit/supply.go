@@ -25,8 +25,9 @@ type supply struct {
 }
 
 type usedFile struct {
-	name string
-	end  LSN
+	name     string
+	sequence uint64
+	end      LSN
 }
 
 // openSupply turns every file that the folder holds into a spare: all are covered by a checkpoint when it is called.
@@ -117,7 +118,7 @@ func (s *supply) first() (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.used = append(s.used, &usedFile{name: f.name, end: f.end()})
+	s.used = append(s.used, &usedFile{name: f.name, sequence: f.sequence, end: f.end()})
 	return f, nil
 }
 
@@ -165,7 +166,7 @@ func (s *supply) run(fail func(error)) {
 	for s.wantsFile() {
 		f, err := s.prepare()
 		s.mu.Lock()
-		if errors.Is(err, syscall.ENOSPC) && len(s.used) >= minFiles {
+		if passes(err) && len(s.used) >= minFiles {
 			s.o.Files = len(s.used) // go round with what there is
 			s.mu.Unlock()
 			continue
@@ -174,7 +175,7 @@ func (s *supply) run(fail func(error)) {
 			s.err = err
 		} else {
 			s.ready = f
-			s.used = append(s.used, &usedFile{name: f.name, end: f.end()})
+			s.used = append(s.used, &usedFile{name: f.name, sequence: f.sequence, end: f.end()})
 		}
 		s.mu.Unlock()
 		s.cond.Broadcast()
@@ -183,6 +184,16 @@ func (s *supply) run(fail func(error)) {
 			return
 		}
 	}
+}
+
+// passes says that an error is a lack of room or descriptors, not the disk's end.
+func passes(err error) bool {
+	for _, e := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // wantsFile waits until a file should be prepared; false when the supply is stopped.
@@ -214,11 +225,11 @@ func (s *supply) next() (*file, error) {
 	return f, nil
 }
 
-// recycle turns the files that end at or below at into spares.
-func (s *supply) recycle(at LSN) {
+// recycle turns the files that end at or below at into spares, up to the one that the checkpoint names.
+func (s *supply) recycle(at LSN, named uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.used) > 1 && s.used[0].end <= at {
+	for len(s.used) > 1 && s.used[0].end <= at && uint32(s.used[0].sequence+1) != named {
 		s.spare = append(s.spare, s.used[0].name)
 		s.used = s.used[1:]
 	}

@@ -1,6 +1,7 @@
 package uring
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"sync"
@@ -10,7 +11,7 @@ import (
 )
 
 // wrap makes a file that the ring can use, where there is a descriptor.
-func wrap(name string) func(disk.File, error) (disk.File, error) {
+func (s *FS) wrap(name string) func(disk.File, error) (disk.File, error) {
 	return func(inner disk.File, err error) (disk.File, error) {
 		if err != nil {
 			return nil, err
@@ -19,7 +20,7 @@ func wrap(name string) func(disk.File, error) (disk.File, error) {
 		if !ok {
 			return inner, nil
 		}
-		f := &file{File: inner, name: name, fd: int(fd)}
+		f := &file{File: inner, fs: s, name: name, fd: int(fd)}
 		f.idle.L = &f.mu
 		return f, nil
 	}
@@ -29,6 +30,7 @@ func wrap(name string) func(disk.File, error) (disk.File, error) {
 // name another file.
 type file struct {
 	disk.File
+	fs   *FS
 	name string
 	fd   int
 
@@ -36,6 +38,41 @@ type file struct {
 	idle   sync.Cond // holds is 0
 	holds  int
 	closed bool
+}
+
+// plain is the file below, whose calls go past the ring.
+func plain(f disk.File) disk.File {
+	if w, ok := f.(*file); ok {
+		return w.File
+	}
+	return f
+}
+
+var lone = sync.Pool{New: func() any { return new([1]disk.ReadOp) }}
+
+// ReadAt reads what the page cache has by one plain call that cannot block, and the rest through the ring, so that many cold reads
+// at once do not take a thread each.
+func (f *file) ReadAt(p []byte, off int64) (int, error) {
+	if !f.hold() {
+		return f.File.ReadAt(p, off) // says that it is closed
+	}
+	n, err := disk.ReadCached(f.File, p, off)
+	f.release()
+	if !errors.Is(err, disk.ErrCold) {
+		return n, err
+	}
+	op := lone.Get().(*[1]disk.ReadOp)
+	op[0] = disk.ReadOp{File: f, Off: off + int64(n), P: p[n:]}
+	f.fs.ReadBatch(op[:])
+	n, err = n+op[0].N, op[0].Err
+	op[0] = disk.ReadOp{}
+	lone.Put(op)
+	return n, err
+}
+
+// WriteVecUncached implements disk.Uncached as far as the file below does.
+func (f *file) WriteVecUncached(bufs [][]byte, off int64) error {
+	return disk.WriteVecUncached(f.File, bufs, off)
 }
 
 // hold keeps the descriptor valid until release; false when the file is closed.

@@ -167,7 +167,7 @@ func (s *FS) ReadBatch(ops []disk.ReadOp) {
 	s.finishSending(j)
 	for i := range ops {
 		if op := &ops[i]; op.Err == errPlain {
-			n, err := op.File.ReadAt(op.P[op.N:], op.Off+int64(op.N))
+			n, err := plain(op.File).ReadAt(op.P[op.N:], op.Off+int64(op.N))
 			op.N, op.Err = op.N+n, err
 		}
 	}
@@ -184,7 +184,7 @@ func (s *FS) readAlone(op *disk.ReadOp) bool {
 	if !alone {
 		return false
 	}
-	op.N, op.Err = op.File.ReadAt(op.P, op.Off)
+	op.N, op.Err = plain(op.File).ReadAt(op.P, op.Off)
 	s.mu.Lock()
 	s.lone = false
 	s.mu.Unlock()
@@ -385,7 +385,7 @@ func (s *FS) complete(list []completion) {
 }
 
 // Create implements disk.FS.
-func (s *FS) Create(name string) (disk.File, error) { return wrap(name)(s.FS.Create(name)) }
+func (s *FS) Create(name string) (disk.File, error) { return s.wrap(name)(s.FS.Create(name)) }
 
 // Open implements disk.FS.
-func (s *FS) Open(name string) (disk.File, error) { return wrap(name)(s.FS.Open(name)) }
+func (s *FS) Open(name string) (disk.File, error) { return s.wrap(name)(s.FS.Open(name)) }

@@ -179,7 +179,7 @@ func TestErrorsAreThoseOfReadAt(t *testing.T) {
 		if err := closed.Close(); err != nil {
 			t.Fatal(err)
 		}
-		folder := wrapDescriptor(t, d)
+		folder := wrapDescriptor(t, s, d)
 		ops := []disk.ReadOp{
 			{File: closed, P: make([]byte, 10)}, {File: folder, P: make([]byte, 10)}, {File: good, P: make([]byte, 10), Off: -1},
 			{File: good, P: make([]byte, 10)}, {File: good, P: nil, Off: 5000}, {File: good, P: make([]byte, 10), Off: 5000}, {File: closed},
@@ -210,9 +210,9 @@ func (p plainFile) ReadAt(b []byte, off int64) (int, error) { return p.f.ReadAt(
 func (p plainFile) Descriptor() (uintptr, bool)             { return p.f.Fd(), true }
 func (p plainFile) Close() error                            { return p.f.Close() }
 
-func wrapDescriptor(t *testing.T, f *os.File) disk.File {
+func wrapDescriptor(t *testing.T, s *FS, f *os.File) disk.File {
 	t.Helper()
-	w, err := wrap(f.Name())(plainFile{f: f}, nil)
+	w, err := s.wrap(f.Name())(plainFile{f: f}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
