@@ -106,7 +106,7 @@ func (b *Broker) open(ctx context.Context) (err error) {
 		reserve = -1 // the engine's word for none
 	}
 	b.engine, err = engine.Open(ctx, engine.Options{
-		Dir: c.DataDir(), FS: b.o.FS, Logger: b.o.Logger, ReserveBytes: reserve,
+		Dir: c.DataDir(), FS: b.o.FS, IO: c.Value("disk.io").Raw, Logger: b.o.Logger, ReserveBytes: reserve,
 		CommitFileBytes: c.Long("commit.log.file.bytes") &^ 4095, CommitFiles: c.Int("commit.log.files"),
 		TidyInterval: millis(c, "log.retention.check.interval.ms"),
 	})
@@ -192,7 +192,7 @@ func (b *Broker) serve(ln net.Listener) {
 		recovery = fmt.Sprintf("after a crash: %d group commits replayed", s.Frames)
 	}
 	b.o.Logger.Info("broker is ready", "listen", ln.Addr(), "advertised", net.JoinHostPort(host, fmt.Sprint(port)), "data_dir", c.DataDir(),
-		"durability", durability(c), "io", engine.IO(), "recovery", recovery, "logs", s.Logs, "opened_in", s.Duration.Round(time.Millisecond))
+		"durability", durability(c), "io", b.engine.IO(), "recovery", recovery, "logs", s.Logs, "opened_in", s.Duration.Round(time.Millisecond))
 }
 
 // durability says what an acknowledgement means, for topics that say nothing else.

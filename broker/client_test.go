@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -130,6 +131,55 @@ func TestTopicsByAdmin(t *testing.T) {
 	resp, err := deleteByID.RequestWith(ctx, b.client())
 	if err != nil || resp.Topics[0].ErrorCode != 0 || resp.Topics[1].ErrorCode != kerr.UnknownTopicID.Code {
 		t.Errorf("delete by id: %+v, %v", resp, err)
+	}
+}
+
+// A compacted topic keeps the last value of each key, and a consumer from its start sees them all.
+func TestCompactedTopic(t *testing.T) {
+	b := start(t, t.TempDir(), "log.retention.check.interval.ms=10")
+	ctx := within(t, 60*time.Second)
+	adm := b.admin()
+	configs := map[string]*string{"segment.bytes": ptr("65536"), "cleanup.policy": ptr("compact"), "min.cleanable.dirty.ratio": ptr("0.01")}
+	if _, err := adm.CreateTopic(ctx, 1, 1, configs, "t"); err != nil {
+		t.Fatal(err)
+	}
+	for _, codec := range []kgo.CompressionCodec{kgo.NoCompression(), kgo.Lz4Compression()} {
+		c := b.client(kgo.DefaultProduceTopic("t"), kgo.ProducerBatchMaxBytes(20_000), kgo.ProducerBatchCompression(codec))
+		for i := range 200 {
+			value := make([]byte, 4000)
+			_, _ = rand.Read(value) // so that it does not shrink
+			r := &kgo.Record{Key: []byte(fmt.Sprint("key", i%5)), Value: append(fmt.Appendf(nil, "%dx", i), value...)}
+			if err := c.ProduceSync(ctx, r).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for {
+		last, n := map[string]string{}, 0
+		c := b.client(kgo.ConsumeTopics("t"))
+		for seen := int64(-1); seen < 399; {
+			f := c.PollFetches(ctx)
+			if err := f.Err(); err != nil {
+				t.Fatal(err)
+			}
+			f.EachRecord(func(r *kgo.Record) {
+				last[string(r.Key)] = string(r.Value)
+				seen = r.Offset
+				n++
+			})
+		}
+		c.Close()
+		if len(last) != 5 {
+			t.Fatalf("%d keys are left", len(last))
+		}
+		for i := 195; i < 200; i++ {
+			if v := last[fmt.Sprint("key", i%5)]; !strings.HasPrefix(v, fmt.Sprint(i, "x")) {
+				t.Fatalf("key%d is %.10q, want %d", i%5, v, i)
+			}
+		}
+		if n < 150 {
+			return
+		}
 	}
 }
 

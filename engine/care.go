@@ -17,12 +17,15 @@ func (e *Engine) care(l *Log) {
 	}
 }
 
-// takeCare seals segments, one at a time, beside everything else.
+// takeCare seals segments and compacts logs, one at a time, beside everything else.
 func (e *Engine) takeCare() {
+	var c compaction
 	for {
 		select {
 		case l := <-e.cares:
 			l.sealRolled()
+			l.tended(l.compact(&c))
+			l.sealRolled() // what compaction made
 		case <-e.stop:
 			return
 		case <-e.failed:
@@ -69,6 +72,17 @@ func (l *Log) sealRolled() {
 			_ = l.e.growthError(fmt.Errorf("seal: %w", err)) // without room, the next look at all logs tries again
 			return
 		}
+	}
+}
+
+// tended sorts how a compaction ended.
+func (l *Log) tended(err error) {
+	switch {
+	case err == nil, errors.Is(err, errStopped), l.isGone():
+	case errors.Is(err, ErrCorrupt), errors.Is(err, ErrClosed):
+		l.e.o.Logger.Warn("compaction stopped", "log", l.name, "err", err)
+	default:
+		_ = l.e.growthError(fmt.Errorf("compaction of %s: %w", l.name, err)) // without room, the next look at all logs tries again
 	}
 }
 

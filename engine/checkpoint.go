@@ -141,7 +141,7 @@ func (l *Log) state(clean bool) (s commit.LogState, d due) {
 	defer l.mu.Unlock()
 	s = commit.LogState{
 		ID: l.id, Name: l.name, Start: l.start, End: l.flushed, LSN: l.lsn, Cuts: l.cuts, Unlogged: l.o.Durability != Fsync, Cutting: l.cutting,
-		Compacted: l.compacted,
+		Compacted: l.compacted, Cleaned: l.cleaned,
 	}
 	least := int64(recapBytes)
 	if clean {

@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/disk"
+	"github.com/streambus/streambus/engine/internal/codec"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -300,6 +302,38 @@ func TestOffsetForTime(t *testing.T) {
 	}
 	if got, ok, err := l.MaxTimestamp(); !ok || err != nil || got.Offset != 59 || got.Timestamp != 192 {
 		t.Errorf("newest: %+v %v %v", got, ok, err)
+	}
+}
+
+// compressed is b with its records compressed.
+func compressed(t *testing.T, b batch.Batch, c batch.Codec) batch.Batch {
+	t.Helper()
+	records, err := codec.Encode(nil, c, b.Records())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := b.Plain(nil, records)
+	binary.BigEndian.PutUint16(out[21:], uint16(c))
+	binary.BigEndian.PutUint32(out[17:], out.ComputeCRC())
+	return out
+}
+
+func TestOffsetForTimeLooksIntoCompressedBatches(t *testing.T) {
+	e := mustOpen(t, smallOptions(disk.NewMem(), "/d"))
+	w := newWatcher()
+	l := mustLog(t, e, "t-0", LogOptions{Observer: w})
+	for i, c := range []batch.Codec{batch.None, batch.Gzip, batch.Snappy, batch.LZ4, batch.Zstd} {
+		appendAll(t, l, w, compressed(t, makeBatch("x", 10, int64(100*i)), c))
+	}
+	for ms := int64(0); ms < 409; ms++ {
+		want := batch.Offset(ms/100*10 + min(ms%100, 10)) // ten records a batch, a millisecond apart
+		at, ok, err := l.OffsetForTime(ms)
+		if err != nil || !ok || at.Offset != want {
+			t.Fatalf("time %d: %+v, %t, %v; want offset %d", ms, at, ok, err, want)
+		}
+	}
+	if at, ok, err := l.MaxTimestamp(); err != nil || !ok || at.Offset != 49 || at.Timestamp != 409 {
+		t.Errorf("newest: %+v, %t, %v", at, ok, err)
 	}
 }
 

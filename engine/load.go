@@ -19,6 +19,9 @@ const recapFile = "recap"
 // load opens the segments of a recovered log and brings back what is kept in memory: from the recap and the seals where they can
 // be believed, from the batch headers where not.
 func (l *Log) load(s commit.LogState) error {
+	if err := finishSwaps(l.e.o.FS, l.dir); err != nil {
+		return err
+	}
 	if err := segment.RemoveLeftovers(l.e.o.FS, l.dir); err != nil {
 		return err
 	}

@@ -48,6 +48,7 @@ type Log struct {
 	closed     bool
 	dropped    bool
 	compacted  bool               // there may be gaps between segments
+	cleaned    batch.Offset       // where the last compaction ended
 	cutting    bool               // Cut has not yet removed the bytes beyond the end
 	newNames   bool               // the folder holds names that were not synced
 	sinceRecap int64              // bytes since the last recap
@@ -60,7 +61,7 @@ type Log struct {
 func newLog(e *Engine, s commit.LogState, o LogOptions) *Log {
 	l := &Log{
 		e: e, id: s.ID, name: s.Name, dir: path.Join(e.o.Dir, s.Name), o: o,
-		start: s.Start, next: s.End, flushed: s.End, told: s.End, lsn: s.LSN, cuts: s.Cuts, compacted: s.Compacted,
+		start: s.Start, next: s.End, flushed: s.End, told: s.End, lsn: s.LSN, cuts: s.Cuts, compacted: s.Compacted, cleaned: s.Cleaned,
 	}
 	l.settled.L = &l.mu
 	return l

@@ -26,6 +26,8 @@ type Options struct {
 	TidyInterval        time.Duration    // between two looks for what retention allows to delete; default 30 s
 	ScrubInterval       time.Duration    // between two verifications of everything; default 24 h; -1 = none
 	ScrubBytesPerSecond int64            // how fast it reads; default 16 MiB
+	CleanerBytes        int              // memory of the map of keys while a log is compacted; default 128 MiB
+	CleanBytesPerSecond int64            // how fast compaction reads; default 64 MiB
 	ReserveBytes        int64            // free space that appends leave alone (ErrFull), but for logs with LogOptions.Reserve; default 64 MiB; -1 = none
 }
 
@@ -43,6 +45,8 @@ func (o *Options) defaults() {
 	setDefault(&o.ReserveBytes, 64<<20)
 	setDefault(&o.CacheBytes, 32<<20)
 	setDefault(&o.ScrubInterval, 24*time.Hour)
+	setDefault(&o.CleanerBytes, 128<<20)
+	setDefault(&o.CleanBytesPerSecond, 64<<20)
 	setDefault(&o.ScrubBytesPerSecond, 16<<20)
 	setDefault(&o.TidyInterval, 30*time.Second)
 	if o.Now == nil {
@@ -102,6 +106,11 @@ type LogOptions struct {
 	SegmentBytes       int64         // a segment is rolled before it would grow past this; default 1 GiB, at most 2 GiB - 1
 	IndexIntervalBytes int           // bytes of log per sparse index entry; default 4096
 	MaxBatchBytes      int           // the largest batch taken (ErrTooLarge); default 1 MiB + 12
+	Compact            bool          // of each key, keep the last record (after which others may be deleted by retention, too)
+	MinDirtyRatio      float64       // compact when more than this part of the log was not; default 0.5
+	MinCompactionLag   time.Duration // records stay at least so long
+	MaxCompactionLag   time.Duration // and are compacted after so long, whatever the ratio; 0: no limit
+	DeleteRetention    time.Duration // how long a tombstone stays once it could go; default 24 h
 	Reserve            bool          // may use ReserveBytes: for the logs that deletes and commits need
 	Observer           Observer      // may be nil
 }
@@ -111,6 +120,10 @@ func (o *LogOptions) defaults(commitFileBytes int64) {
 	setDefault(&o.IndexIntervalBytes, 4096)
 	setDefault(&o.MaxBatchBytes, 1<<20+batch.Overhead)
 	setDefault(&o.FlushInterval, time.Second)
+	setDefault(&o.DeleteRetention, 24*time.Hour)
+	if o.MinDirtyRatio == 0 {
+		o.MinDirtyRatio = 0.5
+	}
 	o.SegmentBytes = min(o.SegmentBytes, segment.MaxBytes)
 	o.MaxBatchBytes = int(min(int64(o.MaxBatchBytes), commit.MaxBatch(commitFileBytes)))
 }

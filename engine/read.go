@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/streambus/streambus/engine/batch"
+	"github.com/streambus/streambus/engine/internal/codec"
 	"github.com/streambus/streambus/engine/internal/segment"
 	"github.com/streambus/streambus/engine/internal/tail"
 )
@@ -263,8 +264,7 @@ type Timestamped struct {
 	Epoch     batch.Epoch
 }
 
-// OffsetForTime finds the first flushed record whose timestamp is at least ms; ok is false when there is none. In a
-// compressed batch it names the batch's first record, which may be earlier: consumers skip what they did not ask for.
+// OffsetForTime finds the first flushed record whose timestamp is at least ms; ok is false when there is none.
 func (l *Log) OffsetForTime(ms int64) (t Timestamped, ok bool, err error) {
 	seg, from, limit := l.timeWindow(func(s *segment.Segment) (int64, bool) { return s.FloorTime(ms), s.Newest().Time >= ms })
 	if seg == nil {
@@ -274,8 +274,7 @@ func (l *Log) OffsetForTime(ms int64) (t Timestamped, ok bool, err error) {
 	return l.findTime(seg, from, limit, ms)
 }
 
-// MaxTimestamp finds the first record with the largest timestamp among the flushed ones; in a compressed batch, the
-// batch's last record.
+// MaxTimestamp finds the first record with the largest timestamp among the flushed ones.
 func (l *Log) MaxTimestamp() (t Timestamped, ok bool, err error) {
 	newest := segment.Stamp{Time: -1}
 	l.mu.Lock()
@@ -293,14 +292,7 @@ func (l *Log) MaxTimestamp() (t Timestamped, ok bool, err error) {
 		return t, false, nil
 	}
 	defer func() { _ = seg.Release() }() // only read
-	t, ok, err = l.findTime(seg, newest.Pos, limit, newest.Time)
-	if ok && t.Timestamp < newest.Time { // compressed
-		err = seg.Walk(newest.Pos, limit, func(_ int64, h batch.Batch, _ int64) bool {
-			t.Offset, t.Timestamp = h.LastOffset(), newest.Time
-			return false
-		})
-	}
-	return t, ok, err
+	return l.findTime(seg, newest.Pos, limit, newest.Time)
 }
 
 // timeWindow acquires the first segment that want accepts, with the position it names.
@@ -324,32 +316,41 @@ func (l *Log) EpochEnd(e batch.Epoch) (epoch batch.Epoch, end batch.Offset, ok b
 	return l.epochs.EndOf(e, l.flushed)
 }
 
+// findTime looks for the first record as new as ms in [from, limit) of a segment. Batches whose largest time is older are passed
+// over by their headers; so are those without records, which compaction leaves.
 func (l *Log) findTime(seg *segment.Segment, from, limit, ms int64) (t Timestamped, ok bool, err error) {
-	var at, size int64
-	err = seg.Walk(from, limit, func(p int64, h batch.Batch, n int64) bool {
-		if h.MaxTimestamp() < ms {
+	var bad error
+	err = seg.Walk(from, limit, func(pos int64, h batch.Batch, size int64) bool {
+		if h.MaxTimestamp() < ms || h.Count() == 0 {
 			return true
 		}
-		t = Timestamped{Offset: h.BaseOffset(), Timestamp: h.BaseTimestamp(), Epoch: h.LeaderEpoch()}
-		ok, at, size = true, p, n
-		if h.Codec() != batch.None {
-			size = 0
+		t, ok, bad = findInBatch(seg, pos, size, ms)
+		return !ok && bad == nil
+	})
+	return t, ok && bad == nil, errors.Join(err, bad)
+}
+
+// maxPlainBytes bounds what a batch may be decompressed to.
+const maxPlainBytes = 64 << 20
+
+func findInBatch(seg *segment.Segment, pos, size, ms int64) (t Timestamped, ok bool, err error) {
+	b := batch.Batch(make([]byte, size))
+	if err := seg.ReadAt(b, pos); err != nil {
+		return t, false, fmt.Errorf("%s: read %d bytes at %d: %w", seg.Path, size, pos, err)
+	}
+	if b.Codec() != batch.None {
+		records, err := codec.Decode(nil, b.Codec(), b.Records(), maxPlainBytes)
+		if err != nil { // the batch is as the producer sent it; it is all that can be said of when its records are from
+			return Timestamped{Offset: b.BaseOffset(), Timestamp: b.MaxTimestamp(), Epoch: b.LeaderEpoch()}, true, nil
 		}
+		b = b.Plain(nil, records)
+	}
+	err = b.Each(func(r batch.Record) bool {
+		if r.Timestamp < ms {
+			return true
+		}
+		t, ok = Timestamped{Offset: r.Offset, Timestamp: r.Timestamp, Epoch: b.LeaderEpoch()}, true
 		return false
 	})
-	if err != nil || !ok || size == 0 {
-		return t, ok, err
-	}
-	b := make([]byte, size)
-	if err := seg.ReadAt(b, at); err != nil {
-		return t, false, fmt.Errorf("%s: %w", seg.Path, err)
-	}
-	err = batch.Batch(b).Each(func(r batch.Record) bool {
-		if r.Timestamp >= ms {
-			t.Offset, t.Timestamp = r.Offset, r.Timestamp
-			return false
-		}
-		return true
-	})
-	return t, true, err
+	return t, ok, err
 }

@@ -175,19 +175,19 @@ func (e *Engine) scrubs() {
 		case <-e.failed:
 			return
 		}
-		if _, err := e.Verify(e.slowly()); err != nil && !errors.Is(err, errStopped) {
+		if _, err := e.Verify(e.slowly(e.o.ScrubBytesPerSecond)); err != nil && !errors.Is(err, errStopped) {
 			e.o.Logger.Warn("the scrubber could not read everything; it begins anew later", "err", err)
 		}
 		timer.Reset(e.o.ScrubInterval)
 	}
 }
 
-// slowly is a limiter of Options.ScrubBytesPerSecond that ends when the engine does.
-func (e *Engine) slowly() func(n int) error {
+// slowly is a limiter that ends when the engine does.
+func (e *Engine) slowly(bytesPerSecond int64) func(n int) error {
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
 	return func(n int) error {
-		timer.Reset(time.Duration(float64(n) / float64(e.o.ScrubBytesPerSecond) * float64(time.Second)))
+		timer.Reset(time.Duration(float64(n) / float64(bytesPerSecond) * float64(time.Second)))
 		select {
 		case <-timer.C:
 			return nil

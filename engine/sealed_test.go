@@ -20,7 +20,7 @@ func awaitSealed(t *testing.T, l *Log) {
 		l.mu.Lock()
 		open := 0
 		for _, p := range l.parts {
-			if !p.seg.Sealed() {
+			if !p.seg.Sealed() && (p.seg.Size() > 0 || p == l.parts[len(l.parts)-1]) {
 				open++
 			}
 		}
@@ -29,7 +29,7 @@ func awaitSealed(t *testing.T, l *Log) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d segments are not sealed", open)
+			t.Fatalf("%d segments are not sealed; %v", open, l.e.Err())
 		}
 	}
 }

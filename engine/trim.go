@@ -202,6 +202,7 @@ func (l *Log) cutAt(c *cut) (gone []*segment.Segment, err error) {
 	l.next, l.flushed, l.told, l.tail = c.end, c.end, c.end, c.pos
 	l.producers = producers
 	l.epochs.CutAt(c.end)
+	l.cleaned = min(l.cleaned, c.end)
 	l.recent.Forget()
 	l.cuts++
 	l.lsn++ // frames of what was cut off are not to be replayed

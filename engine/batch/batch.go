@@ -58,6 +58,7 @@ const (
 	logAppendTimeBit = 0x08
 	transactionalBit = 0x10
 	controlBit       = 0x20
+	horizonBit       = 0x40
 )
 
 // Codec is how the records of a batch are compressed.
@@ -145,6 +146,9 @@ func (b Batch) Codec() Codec { return Codec(b.Attributes() & codecMask) }
 // Control says that the batch holds a transaction marker, not user records.
 func (b Batch) Control() bool { return b.Attributes()&controlBit != 0 }
 
+// DeleteHorizon says that the base timestamp is the time from which tombstones may go (KIP-534).
+func (b Batch) DeleteHorizon() bool { return b.Attributes()&horizonBit != 0 }
+
 // Transactional says that the batch belongs to a transaction.
 func (b Batch) Transactional() bool { return b.Attributes()&transactionalBit != 0 }
 
@@ -173,6 +177,17 @@ func (b Batch) LastSequence() Sequence { return b.BaseSequence().Add(b.LastOffse
 
 // Count is the number of records.
 func (b Batch) Count() int32 { return int32(binary.BigEndian.Uint32(b[atCount:])) }
+
+// Plain gives the batch as it would be without compression, when records are its records decompressed. It is for reading only: its
+// CRC is not right. dst is appended to.
+func (b Batch) Plain(dst, records []byte) Batch {
+	at := len(dst)
+	dst = append(append(dst, b[:HeaderSize]...), records...)
+	out := Batch(dst[at:])
+	binary.BigEndian.PutUint32(out[atLength:], uint32(len(out)-Overhead))
+	binary.BigEndian.PutUint16(out[atAttributes:], uint16(b.Attributes()&^codecMask))
+	return out
+}
 
 // Records are the bytes after the header.
 func (b Batch) Records() []byte { return b[HeaderSize:] }

@@ -21,6 +21,7 @@ var errNoDataDir = errors.New("no data directory is given: say where records are
 func brokerCommand() *cobra.Command {
 	var s settings
 	var insecure bool
+	var io string
 	level := slog.LevelInfo
 	c := &cobra.Command{
 		Use:   "broker --data-dir DIR",
@@ -36,6 +37,9 @@ environment (STREAMBUS_NUM_PARTITIONS), the file given by --config, the default.
   streambus broker --config server.properties --insecure    # listen for other machines, in the clear`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if io != "" {
+				s.set = append(s.set, "disk.io="+io)
+			}
 			err := runBroker(&s, insecure, level)
 			if err != nil && !errors.Is(err, errNoDataDir) {
 				return failure{err}
@@ -45,6 +49,7 @@ environment (STREAMBUS_NUM_PARTITIONS), the file given by --config, the default.
 	}
 	s.flags(c)
 	c.Flags().BoolVar(&insecure, "insecure", false, "listen without TLS or authentication on addresses that other machines can reach")
+	c.Flags().StringVar(&io, "io", "", "disk I/O by `auto`, uring or sync (the setting disk.io; auto is io_uring where it pays and is granted)")
 	c.Flags().TextVar(&level, "log-level", level, "what is logged: debug, info, warn or error")
 	return c
 }

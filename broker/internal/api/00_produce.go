@@ -246,6 +246,8 @@ func checked(records []byte, version int16) (batch.Batch, error) {
 	switch {
 	case b.Codec() == batch.Zstd && version < 7:
 		return nil, errZstd
+	case b.DeleteHorizon():
+		return nil, fmt.Errorf("%w: a delete horizon is the log cleaner's to set (KIP-534)", errRecords)
 	case b.Control():
 		return nil, fmt.Errorf("%w: control batches are the broker's to write", errRecords)
 	case b.Transactional():

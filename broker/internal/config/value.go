@@ -141,6 +141,13 @@ func checkAdvertised(v Value) string {
 	return ""
 }
 
+func checkIO(v Value) string {
+	if v.Raw != "auto" && v.Raw != "uring" && v.Raw != "sync" {
+		return "it must be auto, uring or sync"
+	}
+	return ""
+}
+
 func checkLogDirs(v Value) string {
 	if len(v.Items) > 1 {
 		return "one data directory is served yet"

@@ -18,7 +18,7 @@ type setting struct {
 	check  func(v string) string
 }
 
-// settings are those that are taken. Some are stored and have no effect yet (nothing is compacted);
+// settings are those that are taken. Some are stored and have no effect yet (segment.ms, preallocate, …);
 // what would change what clients are promised, and is not done, is refused instead.
 func (d Defaults) settings() []setting {
 	big := strconv.FormatInt(math.MaxInt64, 10)
@@ -101,6 +101,13 @@ func (d Defaults) logOptions(given map[string]string, internal bool) engine.LogO
 		MaxBatchBytes:      int(intSetting(given, "max.message.bytes", int64(d.MaxBatchBytes))),
 		Reserve:            internal,
 	}
+	if o.Compact = strings.Contains(given["cleanup.policy"], "compact"); o.Compact {
+		o.MinDirtyRatio = fraction(given["min.cleanable.dirty.ratio"], 0.5)
+		o.MinCompactionLag = duration(intSetting(given, "min.compaction.lag.ms", 0))
+		o.MaxCompactionLag = duration(intSetting(given, "max.compaction.lag.ms", math.MaxInt64))
+		const most = int64(math.MaxInt64 / time.Millisecond)
+		o.DeleteRetention = time.Duration(max(min(intSetting(given, "delete.retention.ms", 86400000), most), 1)) * time.Millisecond
+	}
 	if internal {
 		return o
 	}
@@ -125,6 +132,14 @@ func durability(messages, ms int64) (engine.Durability, time.Duration) {
 		return engine.Interval, duration(ms)
 	}
 	return engine.PageCache, 0
+}
+
+// fraction is a checked number, or byDefault. The engine's word for its own default is 0, so 0 is as good as nothing.
+func fraction(v string, byDefault float64) float64 {
+	if f, err := strconv.ParseFloat(v, 64); err == nil {
+		return max(f, 1e-9)
+	}
+	return byDefault
 }
 
 // duration is so many milliseconds; 0, no limit, for negative ones and those beyond what a Duration holds.

@@ -282,9 +282,11 @@ func TestSettingsReachTheEngine(t *testing.T) {
 		"at once is each":      {map[string]string{"flush.messages": "1000", "flush.ms": "0"}, false, engine.LogOptions{RetentionTime: week}},
 		"kept for ever":        {map[string]string{"retention.ms": "-1"}, false, engine.LogOptions{}},
 		"hardly kept":          {map[string]string{"retention.ms": "0", "retention.bytes": "77"}, false, engine.LogOptions{RetentionTime: time.Millisecond, RetentionBytes: 77}},
-		"compacted":            {map[string]string{"cleanup.policy": "compact", "retention.bytes": "77"}, false, engine.LogOptions{}},
-		"both":                 {map[string]string{"cleanup.policy": "compact,delete", "retention.bytes": "77"}, false, engine.LogOptions{RetentionTime: week, RetentionBytes: 77}},
-		"the broker's own":     {map[string]string{"flush.messages": "1000"}, true, engine.LogOptions{Reserve: true}},
+		"compacted":            {map[string]string{"cleanup.policy": "compact", "retention.bytes": "77"}, false, engine.LogOptions{Compact: true, MinDirtyRatio: 0.5, DeleteRetention: 24 * time.Hour}},
+		"both":                 {map[string]string{"cleanup.policy": "compact,delete", "retention.bytes": "77"}, false, engine.LogOptions{Compact: true, MinDirtyRatio: 0.5, DeleteRetention: 24 * time.Hour, RetentionTime: week, RetentionBytes: 77}},
+		"compacted its way": {map[string]string{"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0", "min.compaction.lag.ms": "1000", "max.compaction.lag.ms": "2000", "delete.retention.ms": "5"}, false,
+			engine.LogOptions{Compact: true, MinDirtyRatio: 1e-9, MinCompactionLag: time.Second, MaxCompactionLag: 2 * time.Second, DeleteRetention: 5 * time.Millisecond}},
+		"the broker's own": {map[string]string{"flush.messages": "1000"}, true, engine.LogOptions{Reserve: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := defaults.logOptions(c.given, c.internal)

@@ -25,7 +25,7 @@ var errUnexpectedEOF = io.ErrUnexpectedEOF
 //	24  8  nextLog  log ids from here on are unused
 //	32  4  flags    bit 0: the engine was closed, nothing follows lsn
 //	36  4  file     sequence of the newest commit-log file in use, plus 1; 0: none yet
-//	40  …  a log, 56 bytes and its name:
+//	40  …  a log, 64 bytes and its name:
 //	           0  8  id
 //	           8  8  start     first offset kept
 //	          16  8  end       offset after the last durable record
@@ -37,7 +37,8 @@ var errUnexpectedEOF = io.ErrUnexpectedEOF
 //	          52  4  flags     bit 0: unlogged, so whole batches may lie beyond end that the commit log does not know
 //	                           bit 2: compacted, so offsets may be missing between segments
 //	                           bit 1: cutting, so what lies beyond end was cut off and is to go
-//	          56  …  name
+//	          56  8  cleaned   where the last compaction ended
+//	          64  …  name
 type Checkpoint struct {
 	LSN     LSN
 	NextLog uint64
@@ -58,12 +59,13 @@ type LogState struct {
 	Unlogged   bool
 	Cutting    bool
 	Compacted  bool
+	Cleaned    batch.Offset
 }
 
 const (
 	checkpointMagic  = "SBCHKPT2"
 	checkpointHeader = 40
-	logStateSize     = 56
+	logStateSize     = 64
 	maxName          = 255
 )
 
@@ -87,6 +89,7 @@ func (c *Checkpoint) Append(dst []byte) []byte {
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(l.LSN))
 		dst = binary.LittleEndian.AppendUint32(dst, l.Cuts)
 		dst = binary.LittleEndian.AppendUint32(dst, flag(l.Unlogged)|flag(l.Cutting)<<1|flag(l.Compacted)<<2)
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(l.Cleaned))
 		dst = append(dst, l.Name...)
 	}
 	binary.LittleEndian.PutUint32(dst[at+8:], crc32.Checksum(dst[at+12:], castagnoli))
@@ -148,6 +151,7 @@ func parseLogState(b []byte) (l LogState, rest []byte, ok bool) {
 		Unlogged:  binary.LittleEndian.Uint32(b[52:])&1 != 0,
 		Cutting:   binary.LittleEndian.Uint32(b[52:])&2 != 0,
 		Compacted: binary.LittleEndian.Uint32(b[52:])&4 != 0,
+		Cleaned:   batch.Offset(binary.LittleEndian.Uint64(b[56:])),
 	}
 	n := int64(binary.LittleEndian.Uint32(b[36:]))
 	if b = b[logStateSize:]; n > maxName || n > int64(len(b)) {

@@ -112,6 +112,20 @@ func (t *Table) Update(h batch.Batch) {
 	s.n = min(s.n+1, Window)
 }
 
+// EndsAt says whether the newest batch of a producer ends at an offset.
+func (t *Table) EndsAt(id batch.ProducerID, last batch.Offset) bool {
+	s := t.of[id]
+	if s == nil {
+		return false
+	}
+	e := s.ring[(s.next-1+Window)%Window]
+	records := int64(e.last) - int64(e.first)
+	if records < 0 { // sequences went round
+		records += 1 << 31
+	}
+	return e.base+batch.Offset(records) == last
+}
+
 // evict forgets the half of the producers that wrote longest ago.
 func (t *Table) evict() {
 	ats := make([]batch.Offset, 0, len(t.of))
