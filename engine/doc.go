@@ -20,6 +20,13 @@
 //	                               make readable, Observer.Flushed
 //	                                      …
 //	checkpoint goroutine: fdatasync the segments written since the last time, write the checkpoint, recycle commit-log files
+//	caretaker: seal segments that were rolled, compact logs that are due; retention; the scrubber
+//
+// That is an Fsync log. One that is Interval or PageCache goes past the commit log: its batches are written to their segments by
+// a goroutine of their own and reported then. Recovery takes of it what the page cache saved, up to the first batch that is not whole.
+//
+// The newest small batches are also kept in memory (internal/tail), so that reading at the end of a log needs no system call. Cold
+// reads and checkpoints use io_uring where it is granted (Options.IO); nothing depends on it.
 //
 // A data directory holds:
 //
@@ -28,18 +35,24 @@
 //	commit/%020d.commit       the commit log (internal/commit)
 //	<log>/log.meta            the log's id
 //	<log>/%020d.log           segments: bare record batches, as Kafka lays them out (internal/segment)
+//	<log>/%020d.{seal,index,timeindex}   of segments that were rolled (internal/seal, internal/index)
+//	<log>/recap               what is kept in memory, so that a start need not read the log (internal/recap)
 //	<id>.new, <id>.deleted    logs half created, or half removed; gone after the next Open
 //
 // # Invariants
 //
-//	E1  Observer.Flushed(end) is called only when every batch below end is flushed in the commit log and written to its segment.
+//	E1  Observer.Flushed(end) is called only when every batch below end is written to its segment and, in an Fsync log, flushed in
+//	    the commit log.
 //	E2  Offsets are given without gaps, in the order of the commit log.
 //	E3  Nothing at or above the flushed end is ever read.
 //	E4  The first failed write or sync is final: nothing is flushed, acknowledged or retried after it, until Open recovers.
 //	    Reads of what was flushed go on.
 //	E5  A full disk is not a failure: room is reserved before a batch is taken, so it is refused whole (ErrFull).
-//	E6  After Open, each log holds at least every batch for which Flushed was called and nothing that was not appended.
-//	E7  Damage below the checkpoint is reported (ErrCorrupt) and never cut off; above it the commit log is the truth.
+//	E6  After Open, each Fsync log holds at least every batch for which Flushed was called, and no log anything that was not appended
+//	    or has a gap that compaction did not make. (After the end of the process alone, the others hold them too.)
+//	E7  Damage below the checkpoint is reported (ErrCorrupt), not served once it is known, and never cut off; above it the commit
+//	    log is the truth.
+//	E8  What Trim, Cut and compaction take away stays away, and what they leave is as it was, whenever the power goes.
 //
 // Lock order: Log.growing, then Log.sealing, then Log.mu, then the commit queue's; Engine.mu before Log.mu. No lock is held across I/O but
 // Log.growing and Engine.admin, which no Append that finds room ever takes.
