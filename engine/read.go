@@ -211,14 +211,18 @@ func (w *window) cut(from batch.Offset, maxBytes int) (s Span, err error) {
 			_ = w.seg.Release() // only read
 		}
 	}()
-	pos, ok, err := w.seg.Find(from, w.floor, w.limit)
+	at, ok, err := w.seg.Find(from, w.floor, w.limit)
 	if err != nil || !ok {
 		return Span{}, w.damage(err)
+	}
+	pos := at.Pos
+	if at.Size >= int64(maxBytes) && at.Next <= w.end { // one batch, and all is known of it
+		return Span{seg: w.seg, pos: pos, size: int(at.Size), next: at.Next}, nil
 	}
 	if w.whole && w.limit-pos <= int64(maxBytes) {
 		return Span{seg: w.seg, pos: pos, size: int(w.limit - pos), next: w.next}, nil
 	}
-	stop, next, err := w.boundary(pos, pos+int64(maxBytes))
+	stop, next, err := w.boundary(pos, pos+int64(maxBytes)) // of several, or none
 	if err != nil || stop == pos {
 		return Span{}, w.damage(err)
 	}

@@ -102,10 +102,10 @@ func answers(t testing.TB, s *Segment, all []placed) []int64 {
 	out := []int64{s.Size(), int64(s.Next()), s.Newest().Time, int64(s.Newest().Base), s.Newest().Pos}
 	for o := s.Base - 2; o < s.Next()+3; o++ {
 		out = append(out, s.FloorOffset(o))
-		if pos, ok, err := s.Find(o, s.FloorOffset(o), s.Size()); err != nil {
+		if found, ok, err := s.Find(o, s.FloorOffset(o), s.Size()); err != nil {
 			t.Fatal(err)
-		} else if i := slices.IndexFunc(all, func(p placed) bool { return p.NextOffset() > o }); ok != (i >= 0) || ok && pos != all[i].pos {
-			t.Fatalf("offset %d is found at %d, %t", o, pos, ok)
+		} else if i := slices.IndexFunc(all, func(p placed) bool { return p.NextOffset() > o }); ok != (i >= 0) || ok && found.Pos != all[i].pos {
+			t.Fatalf("offset %d is found at %d, %t", o, found.Pos, ok)
 		}
 	}
 	for v := int64(-2); v < 5002; v += 7 {
@@ -196,9 +196,9 @@ func (w *switching) read(rng *rand.Rand, mayUnlock bool) {
 			look()
 			w.mu.Unlock()
 		}
-		pos, ok, err := w.s.Find(p.BaseOffset(), floor, p.pos+int64(len(p.Batch)))
-		if err != nil || !ok || pos != p.pos || byTime > p.pos || byPos > p.pos {
-			w.t.Errorf("offset %d: %d, %t, %v; floors %d, %d; it lies at %d", p.BaseOffset(), pos, ok, err, byTime, byPos, p.pos)
+		found, ok, err := w.s.Find(p.BaseOffset(), floor, p.pos+int64(len(p.Batch)))
+		if err != nil || !ok || found.Pos != p.pos || byTime > p.pos || byPos > p.pos {
+			w.t.Errorf("offset %d: %d, %t, %v; floors %d, %d; it lies at %d", p.BaseOffset(), found.Pos, ok, err, byTime, byPos, p.pos)
 			return
 		}
 		w.reads.Add(1)
@@ -318,9 +318,9 @@ func TestAFaultBeginsAtByteZero(t *testing.T) {
 		}
 	}
 	p := all[900]
-	pos, ok, err := s.Find(p.BaseOffset(), s.FloorOffset(p.BaseOffset()), s.Size())
-	if pos != p.pos || !ok || err != nil || s.FloorTime(100) != 0 || s.FloorPosition(p.pos) != 0 || s.Faults() != 3 {
-		t.Errorf("%d, %t, %v, %d faults", pos, ok, err, s.Faults())
+	found, ok, err := s.Find(p.BaseOffset(), s.FloorOffset(p.BaseOffset()), s.Size())
+	if found.Pos != p.pos || !ok || err != nil || s.FloorTime(100) != 0 || s.FloorPosition(p.pos) != 0 || s.Faults() != 3 {
+		t.Errorf("%d, %t, %v, %d faults", found.Pos, ok, err, s.Faults())
 	}
 	release(t, s)
 }

@@ -237,8 +237,12 @@ func (s *Segment) floor(pos int64, err error) int64 {
 // is right but slow. When it is not 0, open the segment anew by Scan and Seal it.
 func (s *Segment) Faults() int64 { return s.faults.Load() }
 
-// walkBuffer is how much Walk reads at once: the headers of small batches come many to a read.
-const walkBuffer = 64 << 10
+// Walk reads firstWalk bytes, then twice as many each time up to walkBuffer: who looks for one batch behind an index entry should not read
+// far beyond it, and the headers of small batches come many to a read.
+const (
+	firstWalk  = 8 << 10
+	walkBuffer = 64 << 10
+)
 
 var walkBuffers = sync.Pool{New: func() any { b := make([]byte, walkBuffer); return &b }}
 
@@ -249,12 +253,14 @@ func (s *Segment) Walk(pos, end int64, f func(pos int64, h batch.Batch, size int
 	pool := walkBuffers.Get().(*[]byte)
 	defer walkBuffers.Put(pool)
 	have, from := []byte(nil), pos // have holds the file's bytes from from on
+	step := int64(firstWalk)
 	for pos < end {
 		if pos-from+batch.HeaderSize > int64(len(have)) {
 			if end-pos < batch.HeaderSize {
 				return s.corrupt(pos, "%d bytes are left, a batch header has %d", end-pos, batch.HeaderSize)
 			}
-			have, from = (*pool)[:min(walkBuffer, end-pos)], pos
+			have, from = (*pool)[:min(step, end-pos)], pos
+			step = min(2*step, walkBuffer)
 			if err := s.ReadAt(have, pos); err != nil {
 				return fmt.Errorf("%s: read at byte %d: %w", s.Path, pos, err)
 			}
@@ -319,14 +325,18 @@ func (s *Segment) Scan(end int64, each func(h batch.Batch)) (next batch.Offset, 
 	return next, errors.Join(err, bad)
 }
 
-// Find gives the position of the batch that holds offset or, when the log skips it, of the next one; ok is false at the end.
-func (s *Segment) Find(offset batch.Offset, from, end int64) (pos int64, ok bool, err error) {
-	err = s.Walk(from, end, func(p int64, h batch.Batch, _ int64) bool {
-		if h.NextOffset() <= offset {
-			return true
-		}
-		pos, ok = p, true
-		return false
+// Place is where a batch lies.
+type Place struct {
+	Pos, Size int64
+	Next      batch.Offset // the offset after its last record
+}
+
+// Find gives the place of the batch that holds offset or, when the log skips it, of the next one; ok is false at the end.
+func (s *Segment) Find(offset batch.Offset, from, end int64) (at Place, ok bool, err error) {
+	err = s.Walk(from, end, func(pos int64, h batch.Batch, size int64) bool {
+		at = Place{pos, size, h.NextOffset()}
+		ok = at.Next > offset
+		return !ok
 	})
-	return pos, ok, err
+	return at, ok, err
 }

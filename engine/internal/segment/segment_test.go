@@ -52,10 +52,10 @@ func TestIndexFindsWhatALinearSearchFinds(t *testing.T) {
 		s, all := fill(t, rand.New(rand.NewPCG(uint64(interval), 1)), 400, interval)
 		for o := batch.Offset(995); o < all[len(all)-1].NextOffset()+3; o++ {
 			floor := s.FloorOffset(o)
-			pos, ok, err := s.Find(o, floor, s.Size())
+			found, ok, err := s.Find(o, floor, s.Size())
 			i := slices.IndexFunc(all, func(p placed) bool { return p.NextOffset() > o })
-			if err != nil || ok != (i >= 0) || ok && pos != all[i].pos {
-				t.Fatalf("interval %d, offset %d: %d, %t, %v; want batch %d", interval, o, pos, ok, err, i)
+			if err != nil || ok != (i >= 0) || ok && found.Pos != all[i].pos {
+				t.Fatalf("interval %d, offset %d: %d, %t, %v; want batch %d", interval, o, found.Pos, ok, err, i)
 			}
 		}
 		for ms := int64(-1); ms < 502; ms++ { // no batch before the floor is as new
@@ -174,8 +174,8 @@ func FuzzScan(f *testing.F) {
 			t.Fatalf("size %d of %d bytes, next offset %d", s.Size(), len(data), next)
 		}
 		if err := s.Walk(0, s.Size(), func(pos int64, h batch.Batch, _ int64) bool {
-			if got, ok, err := s.Find(h.BaseOffset(), s.FloorOffset(h.BaseOffset()), s.Size()); got != pos || !ok || err != nil {
-				t.Fatalf("offset %d lies at %d and is found at %d, %v", h.BaseOffset(), pos, got, err)
+			if found, ok, err := s.Find(h.BaseOffset(), s.FloorOffset(h.BaseOffset()), s.Size()); found.Pos != pos || !ok || err != nil {
+				t.Fatalf("offset %d lies at %d and is found at %d, %v", h.BaseOffset(), pos, found.Pos, err)
 			}
 			return true
 		}); err != nil {
