@@ -17,7 +17,7 @@ import (
 
 var (
 	crashSeed   = flag.Uint64("crash.seed", 0, "seed of the first crash history; 0 draws one")
-	crashStates = flag.Int("crash.states", 1200, "how many crash states to try")
+	crashStates = flag.Int("crash.states", 20_000, "how many crash states to try")
 )
 
 var errPowerCut = errors.New("power cut")

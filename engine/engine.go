@@ -24,8 +24,9 @@ import (
 type Engine struct {
 	o         Options
 	lock      io.Closer
-	ring      io.Closer         // of io_uring; does nothing where there is none
-	io        string            // IO
+	ring      io.Closer // of io_uring; does nothing where there is none
+	io        string    // IO
+	begun     time.Time
 	committer *commit.Committer // of the logs that are Fsync, and of what happens to logs
 	unlogged  *commit.Committer // of the others
 	cache     *tail.Cache
@@ -102,7 +103,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		return nil, errors.Join(err, ring.Close())
 	}
 	e := &Engine{
-		o: o, lock: lock, ring: ring, io: how,
+		o: o, lock: lock, ring: ring, io: how, begun: begin,
 		logs: map[string]*Log{}, known: map[uint64]commit.LogState{}, damaged: map[uint64]error{}, drops: map[uint64]commit.LSN{},
 		failed: make(chan struct{}), wake: make(chan struct{}, 1), stop: make(chan struct{}),
 		asks: make(chan chan error), cares: make(chan *Log, maxChores), chores: make(chan func(), maxChores),

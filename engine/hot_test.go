@@ -77,3 +77,63 @@ func TestTailIsReadWithoutSystemCalls(t *testing.T) {
 	}
 	s.Release()
 }
+
+// spied is a disk that counts writes by whether they keep their pages.
+type spied struct {
+	disk.FS
+	kept, past atomic.Int64
+}
+
+type spiedFile struct {
+	disk.File
+	s *spied
+}
+
+func (s *spied) Create(name string) (disk.File, error) {
+	f, err := s.FS.Create(name)
+	return spiedFile{f, s}, err
+}
+
+func (f spiedFile) WriteVec(bufs [][]byte, off int64) error {
+	f.s.kept.Add(1)
+	return f.File.WriteVec(bufs, off)
+}
+
+func (f spiedFile) WriteVecUncached(bufs [][]byte, off int64) error {
+	f.s.past.Add(1)
+	return f.File.WriteVec(bufs, off)
+}
+
+// Large batches that nobody reads do not stay in the page cache; small ones, and those that somebody follows, do.
+func TestUnreadBatchesAreWrittenPastTheCache(t *testing.T) {
+	s := &spied{FS: disk.NewMem()}
+	o := smallOptions(s, "/d")
+	o.CommitFileBytes = 1 << 20
+	e := mustOpen(t, o)
+	w := newWatcher()
+	l := mustLog(t, e, "t-0", LogOptions{Observer: w, SegmentBytes: 10 << 20})
+	appendAll(t, l, w, makeBatch("first", 1, 0)) // rolled by nothing; its segment was made by the engine's own Create
+	if err := l.Trim(1); err != nil {            // a segment that the spy made
+		t.Fatal(err)
+	}
+	past := func(b batch.Batch) bool {
+		before := s.past.Load()
+		appendAll(t, l, w, b)
+		return s.past.Load() > before
+	}
+	large := strings.Repeat("x", 70_000)
+	if past(makeBatch("small", 1, 0)) {
+		t.Error("a small batch went past the cache")
+	}
+	if !past(makeBatch(large, 1, 0)) {
+		t.Error("a large batch that nobody reads is kept")
+	}
+	span, err := l.Read(1, l.FlushedEnd(), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	span.Release()
+	if past(makeBatch(large, 1, 0)) {
+		t.Error("a batch that somebody follows went past the cache")
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -28,7 +29,8 @@ type Log struct {
 
 	growing sync.Mutex // held while files of the log come, grow or go: the only I/O that an append may wait for
 
-	sealing sync.Mutex // held while a segment is sealed, compacted or cut
+	read    atomic.Int64 // when a reader last came, nanoseconds of the engine's life
+	sealing sync.Mutex   // held while a segment is sealed, compacted or cut
 
 	mu         sync.Mutex
 	parts      []*part      // the segments, in order; the last one is appended to
@@ -64,6 +66,7 @@ func newLog(e *Engine, s commit.LogState, o LogOptions) *Log {
 		start: s.Start, next: s.End, flushed: s.End, told: s.End, lsn: s.LSN, cuts: s.Cuts, compacted: s.Compacted, cleaned: s.Cleaned,
 	}
 	l.settled.L = &l.mu
+	l.read.Store(-int64(unreadFor) - 1) // never
 	return l
 }
 

@@ -104,6 +104,7 @@ func (s *Span) Release() {
 // or above end that has been given out gives an empty Span. A Span lies within one segment, so it may be shorter than what the log
 // holds. Errors: ErrOffsetOutOfRange, ErrClosed, ErrCorrupt, I/O errors. The caller must Release the Span.
 func (l *Log) Read(from, end batch.Offset, maxBytes int) (Span, error) {
+	l.read.Store(l.e.since())
 	if s, ok := l.readRecent(from, end, maxBytes); ok {
 		return s, nil
 	}

@@ -173,6 +173,40 @@ func TestVectorsOfAnyShape(t *testing.T) {
 	})
 }
 
+// What is written past the page cache is there like any other write, and what is read without waiting is what is there.
+func TestUncachedAndCached(t *testing.T) {
+	everywhere(t, func(t *testing.T, fsys FS, dir string) {
+		f := must[File](t)(fsys.Create(path.Join(dir, "f")))
+		defer f.Close()
+		want := bytes.Repeat([]byte("0123456789"), 50_000)
+		for range 2 { // the second time over old bytes
+			if err := WriteVecUncached(f, [][]byte{want[:100], nil, want[100:]}, 7); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := f.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		if got := content(t, f); !bytes.Equal(got[7:], want) || !bytes.Equal(got[:7], make([]byte, 7)) {
+			t.Error("other bytes are there than were written")
+		}
+		got := make([]byte, len(want)+50) // all of it was just read
+		n, err := ReadCached(f, got, 7)
+		if errors.Is(err, ErrCold) {
+			return // it need not be in the cache
+		}
+		if err != io.EOF || n != len(want) || !bytes.Equal(got[:n], want) {
+			t.Errorf("%d of %d bytes from the cache, %v", n, len(want), err)
+		}
+		if n, err := ReadCached(f, got, 1<<30); n != 0 || err != io.EOF {
+			t.Errorf("beyond the end: %d bytes, %v", n, err)
+		}
+		if _, err := ReadCached(f, got, -1); err == nil || errors.Is(err, ErrCold) {
+			t.Errorf("before the beginning: %v", err)
+		}
+	})
+}
+
 func TestAdvance(t *testing.T) {
 	bufs := [][]byte{[]byte("abc"), {}, []byte("defg"), []byte("h")}
 	want := bytes.Join(bufs, nil)
