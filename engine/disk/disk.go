@@ -21,6 +21,7 @@ package disk
 
 import (
 	"errors"
+	"fmt"
 	"io"
 )
 
@@ -158,4 +159,29 @@ func WriteVecUncached(f File, bufs [][]byte, off int64) error {
 		return u.WriteVecUncached(bufs, off)
 	}
 	return f.WriteVec(bufs, off)
+}
+
+// ErrOversized says that a file is larger than it can be.
+var ErrOversized = errors.New("file is larger than it can be")
+
+// ReadFile reads a whole file of at most limit bytes. Errors: fs.ErrNotExist, ErrOversized, io.ErrUnexpectedEOF when it becomes shorter
+// meanwhile, I/O errors.
+func ReadFile(d FS, name string, limit int64) ([]byte, error) {
+	f, err := d.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	if size > limit {
+		return nil, fmt.Errorf("%w: %s has %d bytes, at most %d can be", ErrOversized, name, size, limit)
+	}
+	b := make([]byte, size)
+	if err := ReadFull(f, b, 0); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return b, nil
 }

@@ -2,10 +2,10 @@ package commit
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
-	"io/fs"
 	"path"
 
 	"github.com/streambus/streambus/engine/batch"
@@ -67,6 +67,7 @@ const (
 	checkpointHeader = 40
 	logStateSize     = 64
 	maxName          = 255
+	maxCheckpoint    = 1 << 30
 )
 
 // Append encodes the checkpoint.
@@ -163,20 +164,10 @@ func parseLogState(b []byte) (l LogState, rest []byte, ok bool) {
 
 // ReadCheckpoint loads the file; fs.ErrNotExist when there is none. Errors: ErrCorrupt, I/O errors.
 func ReadCheckpoint(d disk.FS, name string) (*Checkpoint, error) {
-	f, err := d.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // only read
-	size, err := f.Size()
-	if err != nil {
-		return nil, err
-	}
-	if size > 1<<30 {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: ErrCorrupt}
-	}
-	b := make([]byte, size)
-	if err := disk.ReadFull(f, b, 0); err != nil {
+	b, err := disk.ReadFile(d, name, maxCheckpoint)
+	if errors.Is(err, disk.ErrOversized) {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	} else if err != nil {
 		return nil, err
 	}
 	c, err := ParseCheckpoint(b)

@@ -89,26 +89,12 @@ func (c *content) load(d disk.FS, name string, entry, limit int64) error {
 }
 
 // readAll reads a whole file of at most limit bytes.
-func readAll(d disk.FS, name string, limit int64) (b []byte, err error) {
-	f, err := d.Open(name)
-	if err != nil {
-		return nil, err
+func readAll(d disk.FS, name string, limit int64) ([]byte, error) {
+	b, err := disk.ReadFile(d, name, limit)
+	if errors.Is(err, disk.ErrOversized) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	defer func() { _ = f.Close() }() // only read
-	size, err := f.Size()
-	if err != nil {
-		return nil, err
-	}
-	if size > limit {
-		return nil, fmt.Errorf("%w: %s has %d bytes, at most %d can be", ErrCorrupt, name, size, limit)
-	}
-	b = make([]byte, size)
-	if err := disk.ReadFull(f, b, 0); errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, fmt.Errorf("%w: %s became shorter while it was read", ErrCorrupt, name)
-	} else if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return b, nil
+	return b, err
 }
 
 // check holds the files against the segment.

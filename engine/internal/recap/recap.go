@@ -105,20 +105,10 @@ func Parse(b []byte) (*Recap, error) {
 
 // Read loads the file of that name. Errors: ErrCorrupt, fs.ErrNotExist, I/O errors.
 func Read(d disk.FS, name string) (*Recap, error) {
-	f, err := d.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // only read
-	size, err := f.Size()
-	if err != nil {
-		return nil, err
-	}
-	if size > maxBytes {
-		return nil, fmt.Errorf("%w: %s has %d bytes", ErrCorrupt, name, size)
-	}
-	b := make([]byte, size)
-	if err := disk.ReadFull(f, b, 0); err != nil {
+	b, err := disk.ReadFile(d, name, maxBytes)
+	if errors.Is(err, disk.ErrOversized) {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	} else if err != nil {
 		return nil, err
 	}
 	r, err := Parse(b)
