@@ -117,9 +117,10 @@ func buildImages(t *testing.T, seed uint64) []*image {
 	return []*image{&clean, crashed}
 }
 
-func mustCopy(t *testing.T, fs disk.FS) map[string][]byte {
+// mustCopy copies a disk as it is at one moment: the engine may be at work on it.
+func mustCopy(t *testing.T, mem *disk.Mem) map[string][]byte {
 	t.Helper()
-	files, err := copyDisk(fs, "/d")
+	files, err := copyDisk(mem.Crash(newRand(1, 1), 1), "/d")
 	if err != nil {
 		t.Fatal(err)
 	}
