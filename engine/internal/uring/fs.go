@@ -354,6 +354,10 @@ func (s *FS) reap() {
 func (s *FS) cannotWait(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.err != nil && s.slots.live() == 0 { // all were answered as the patience ended
+		s.settle()
+		return
+	}
 	if s.err != nil {
 		panic(fmt.Sprintf("U7: %d requests unanswered (%v, patience %v) after: %v", s.slots.live(), err, s.patient, s.err))
 	}
