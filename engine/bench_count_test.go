@@ -20,8 +20,6 @@ type counts struct {
 	mu            sync.Mutex
 	commitSyncs   bare.Histogram // how long each sync of the commit log took
 	segmentWrites bare.Histogram // how long each write of a segment took
-
-	reading, mostReading atomic.Int64 // reads under way: each blocks an OS thread, with the system-call back end
 }
 
 // counted is inner, counting. What inner can do in batches it still can.
@@ -70,6 +68,16 @@ func (f countingBatchFS) ReadBatch(ops []disk.ReadOp) {
 	}
 }
 
+// SyncBatch counts one sync for each file, as Sync does.
+func (f countingBatchFS) SyncBatch(files []disk.File) error {
+	inner := make([]disk.File, len(files))
+	for i := range files {
+		inner[i] = files[i].(countingFile).File
+	}
+	f.c.syncs.Add(int64(len(files)))
+	return disk.SyncAll(f.FS, inner)
+}
+
 type countingFile struct {
 	disk.File
 	c      *counts
@@ -77,12 +85,7 @@ type countingFile struct {
 }
 
 func (f countingFile) ReadAt(p []byte, off int64) (int, error) {
-	now := f.c.reading.Add(1)
-	for most := f.c.mostReading.Load(); now > most && !f.c.mostReading.CompareAndSwap(most, now); {
-		most = f.c.mostReading.Load()
-	}
 	n, err := f.File.ReadAt(p, off)
-	f.c.reading.Add(-1)
 	f.c.reads.Add(1)
 	f.c.readBytes.Add(int64(n))
 	return n, err
@@ -106,6 +109,8 @@ func (f countingFile) WriteVec(bufs [][]byte, off int64) error {
 	f.c.note(&f.c.segmentWrites, begin)
 	return err
 }
+
+func (f countingFile) StartWriteback(off, n int64) error { return disk.StartWriteback(f.File, off, n) }
 
 func (f countingFile) Sync() error {
 	f.c.syncs.Add(1)

@@ -20,6 +20,7 @@ import (
 	"github.com/streambus/streambus/engine"
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/disk"
+	"github.com/streambus/streambus/engine/internal/uring"
 )
 
 // In these benchmarks one iteration is one round: the engine for -storage.round, then each bare program for as long. So
@@ -216,10 +217,35 @@ func (l *load) tally(t *bare.Tally, s *slot) {
 	t.Bytes += int64(len(s.b))
 }
 
-// openEngine opens an engine on the real file system, counting.
+// backEnd is a way to the disk: io=uring where this build and the kernel have it, io=sync.
+type backEnd string
+
+// backEnds lists those that can be had, the engine's own choice first.
+func backEnds() []backEnd {
+	if uring.Probe() != nil {
+		return []backEnd{"io=sync"}
+	}
+	return []backEnd{"io=uring", "io=sync"}
+}
+
+// openEngine opens an engine on the real file system by the engine's own choice of back end, counting.
 func openEngine(tb testing.TB, dir string, c *counts) *engine.Engine {
 	tb.Helper()
-	e, err := engine.Open(context.Background(), engine.Options{Dir: dir, FS: counted(disk.OS{}, c)})
+	return backEnds()[0].open(tb, dir, c)
+}
+
+func (w backEnd) open(tb testing.TB, dir string, c *counts) *engine.Engine {
+	tb.Helper()
+	var d disk.FS = disk.OS{}
+	if w == "io=uring" {
+		ring, err := uring.Open(d, 256)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() { _ = ring.Close() }) // after the engine
+		d = ring
+	}
+	e, err := engine.Open(context.Background(), engine.Options{Dir: dir, FS: counted(d, c)})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -31,16 +31,16 @@ func readSpan(l *engine.Log, from, end batch.Offset, most int, buf []byte) (next
 }
 
 // fillLogs makes n logs with dataBytes in all, in batches of so many records of 1 KiB, closes the engine and opens it anew.
-func fillLogs(b *testing.B, dir string, n, records int, c *counts) (*engine.Engine, []*partition) {
+func fillLogs(b *testing.B, way backEnd, dir string, n, records int, c *counts) (*engine.Engine, []*partition) {
 	b.Helper()
-	e := openEngine(b, dir, c)
+	e := way.open(b, dir, c)
 	writers := max(n, 8)
 	l := newLoad(openLogs(b, e, "bench", n, engine.LogOptions{}), writers, 8, records, 1024)
 	mustRun(b)(l.fill(dataBytes()))
 	if err := e.Close(); err != nil {
 		b.Fatal(err)
 	}
-	e = openEngine(b, dir, c)
+	e = way.open(b, dir, c)
 	return e, openLogs(b, e, "bench", n, engine.LogOptions{})
 }
 
@@ -111,26 +111,30 @@ func readEnd(l *engine.Log, records, times int, t *bare.Tally) (err error) {
 
 // BenchmarkStorage_Sequential lets 64 readers each read a log of their own from the beginning to the end, with nothing cached,
 // against as many goroutines that pread the same files 1 MiB at a time. An op is a span of up to 1 MiB.
-// threads/most is how many reads were under way at once: each blocks one OS thread.
+// threads/most is how many OS threads the process had at once.
 func BenchmarkStorage_Sequential(b *testing.B) {
-	const readers = 64
-	b.Run(fmt.Sprintf("cold/readers=%d", readers), func(b *testing.B) {
+	for _, way := range backEnds() {
+		sequential(b, way, 64)
+	}
+}
+
+func sequential(b *testing.B, way backEnd, readers int) {
+	b.Run(fmt.Sprintf("cold/readers=%d/%s", readers, way), func(b *testing.B) {
 		var n counts
 		dir := b.TempDir()
-		e, parts := fillLogs(b, dir, readers, 16, &n)
+		e, parts := fillLogs(b, way, dir, readers, 16, &n)
 		files := segmentFiles(b, dir)
 		s := samples{}
 		for b.Loop() {
 			b.StopTimer()
 			dropCaches(b, files)
-			n.mostReading.Store(0)
-			reads := n.reads.Load()
+			reads, most := n.reads.Load(), bare.WatchThreads()
 			b.StartTimer()
 			r := mustRun(b)(readAll(parts))
 			b.StopTimer()
 			s.run(&r, 0)
 			s.add("reads/op", float64(n.reads.Load()-reads)/float64(r.Ops))
-			s.add("threads/most", float64(n.mostReading.Load()))
+			s.add("threads/most", float64(most()))
 			dropCaches(b, files)
 			other := mustRun(b)(bare.Sequential(files, readBlock))
 			if r.Bytes != other.Bytes {
@@ -169,11 +173,17 @@ func readAll(parts []*partition) (bare.Run, error) {
 // BenchmarkStorage_Random reads single batches at random offsets of one large log of 4 KiB batches, the smallest that each get
 // an index entry, with nothing cached; and measures what opening that log adds to the heap.
 func BenchmarkStorage_Random(b *testing.B) {
+	for _, way := range backEnds() {
+		random(b, way)
+	}
+}
+
+func random(b *testing.B, way backEnd) {
 	const readers, reads = 8, 256 // few enough that hardly any page is met twice
-	b.Run(fmt.Sprintf("cold/batch=4KiB/readers=%d", readers), func(b *testing.B) {
+	b.Run(fmt.Sprintf("cold/batch=4KiB/readers=%d/%s", readers, way), func(b *testing.B) {
 		var n counts
 		dir := b.TempDir()
-		e, parts := fillLogs(b, dir, 1, 4, &n)
+		e, parts := fillLogs(b, way, dir, 1, 4, &n)
 		files := segmentFiles(b, dir)
 		s := samples{}
 		for b.Loop() {

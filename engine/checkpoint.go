@@ -19,6 +19,7 @@ func (e *Engine) checkpoints() {
 	defer tick.Stop()
 	for {
 		var done chan error
+		do := e.checkpointHere
 		select {
 		case <-e.stop:
 			return
@@ -30,8 +31,10 @@ func (e *Engine) checkpoints() {
 			}
 		case <-e.wake:
 		case done = <-e.asks:
+		case <-e.turned:
+			do = e.renameCheckpoint
 		}
-		err := e.checkpoint(false)
+		err := do()
 		if err != nil {
 			err = e.growthError(err)
 		}
@@ -47,6 +50,8 @@ func (e *Engine) checkpoints() {
 		}
 	}
 }
+
+func (e *Engine) checkpointHere() error { return e.checkpoint(false) }
 
 // checkpointNow waits for a checkpoint of the present state. The caller must not hold a log's lock.
 func (e *Engine) checkpointNow() error {
@@ -76,6 +81,11 @@ type due struct {
 func (e *Engine) checkpoint(clean bool) error {
 	e.written.Store(false)
 	c := commit.Checkpoint{LSN: e.committer.Durable(), File: e.committer.File(), Clean: clean}
+	for _, l := range e.open() { // what is flushed below the LSN must be in the segments; logs opened later have nothing there
+		if err := l.writeOut(); err != nil {
+			return err
+		}
+	}
 	e.mu.Lock()
 	c.NextLog = e.nextLog
 	for _, at := range e.drops {
@@ -101,6 +111,7 @@ func (e *Engine) checkpoint(clean bool) error {
 		e.written.Store(true)
 		return err
 	}
+	e.last = &c
 	e.committer.Recycle(&c)
 	for _, d := range work {
 		if err := d.log.writeRecap(d.recap); err != nil {
@@ -108,6 +119,19 @@ func (e *Engine) checkpoint(clean bool) error {
 		}
 		d.log.bury(d.condemned)
 	}
+	return nil
+}
+
+// renameCheckpoint writes the last checkpoint again, with the commit-log file that is in use now: all that it says is still true.
+func (e *Engine) renameCheckpoint() error {
+	if e.last == nil {
+		return e.checkpointHere()
+	}
+	e.last.File = e.committer.File()
+	if err := commit.WriteCheckpoint(e.o.FS, e.checkpointPath(), e.last); err != nil {
+		return err
+	}
+	e.committer.Recycle(e.last)
 	return nil
 }
 
@@ -140,7 +164,7 @@ func (l *Log) state(clean bool) (s commit.LogState, d due) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s = commit.LogState{
-		ID: l.id, Name: l.name, Start: l.start, End: l.flushed, LSN: l.lsn, Cuts: l.cuts, Unlogged: l.o.Durability != Fsync, Cutting: l.cutting,
+		ID: l.id, Name: l.name, Start: l.start, End: l.written, LSN: l.lsn, Cuts: l.cuts, Unlogged: l.o.Durability != Fsync, Cutting: l.cutting,
 		Compacted: l.compacted, Cleaned: l.cleaned,
 	}
 	least := int64(recapBytes)

@@ -92,7 +92,7 @@ func (l *Log) cleanable() (parts []*part, segs []compact.Segment) {
 		}
 	}
 	for i, p := range l.parts {
-		next := l.flushed
+		next := l.written
 		if i+1 < len(l.parts) {
 			next = l.parts[i+1].seg.Base
 		}

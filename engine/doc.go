@@ -13,19 +13,25 @@
 // # Life of an append
 //
 //	caller's goroutine            committing goroutine            segment goroutine
-//	 Append: sequence, room,
-//	  stamp offset, queue   ───▶   take a group ───────────────▶   write to segments (page cache)
-//	                               write one frame, fdatasync            │
-//	                               ◀─────────────────────────────────────┘
-//	                               make readable, Observer.Flushed
-//	                                      …
-//	checkpoint goroutine: fdatasync the segments written since the last time, write the checkpoint, recycle commit-log files
+//	 Append: a small batch is
+//	  copied to the cache;
+//	  sequence, room, stamp
+//	  offset, queue         ───▶   take a group, write one
+//	                                frame, fdatasync
+//	                               make readable in memory,
+//	                                Observer.Flushed       ───▶   when there is much of a log, or much in all, or a second has
+//	                                      …                        passed: write all of it to its segment (page cache)
+//	checkpoint goroutine: write what is behind, fdatasync the segments written since the last time, write the checkpoint, recycle
+//	 commit-log files
 //	caretaker: seal segments that were rolled, compact logs that are due; retention; the scrubber
+//
+// Between the flush and the write to its segment a batch is behind (behind.go): the commit log has it, and memory. Who needs it in
+// the file (a reader of much, a checkpoint, Trim, Cut) has it written first. Only logs with something behind cost anything.
 //
 // That is an Fsync log. One that is Interval or PageCache goes past the commit log: its batches are written to their segments by
 // a goroutine of their own and reported then. Recovery takes of it what the page cache saved, up to the first batch that is not whole.
 //
-// The newest small batches are also kept in memory (internal/tail), so that reading at the end of a log needs no system call. Cold
+// The newest small batches are kept in memory (internal/tail), so that reading at the end of a log needs no system call. Cold
 // reads and checkpoints use io_uring where it is granted (Options.IO); nothing depends on it.
 //
 // A data directory holds:
@@ -41,8 +47,8 @@
 //
 // # Invariants
 //
-//	E1  Observer.Flushed(end) is called only when every batch below end is written to its segment and, in an Fsync log, flushed in
-//	    the commit log.
+//	E1  Observer.Flushed(end) is called only when every batch below end is flushed in the commit log; in a log that is not Fsync, when
+//	    it is written to its segment. Nothing that is not flushed in the commit log is ever in a segment of an Fsync log.
 //	E2  Offsets are given without gaps, in the order of the commit log.
 //	E3  Nothing at or above the flushed end is ever read.
 //	E4  The first failed write or sync is final: nothing is flushed, acknowledged or retried after it, until Open recovers.
@@ -54,6 +60,6 @@
 //	    log is the truth.
 //	E8  What Trim, Cut and compaction take away stays away, and what they leave is as it was, whenever the power goes.
 //
-// Lock order: Log.growing, then Log.sealing, then Log.mu, then the commit queue's; Engine.mu before Log.mu. No lock is held across I/O but
-// Log.growing and Engine.admin, which no Append that finds room ever takes.
+// Lock order: Log.growing, then Log.sealing, then Log.writing, then Log.mu, then the commit queue's and behind's; Engine.mu before Log.mu.
+// No lock is held across I/O but Log.growing, Log.sealing, Log.writing and Engine.admin, which no Append that finds room ever takes.
 package engine

@@ -24,12 +24,12 @@ import (
 type Engine struct {
 	o         Options
 	lock      io.Closer
-	ring      io.Closer // of io_uring; does nothing where there is none
-	io        string    // IO
-	begun     time.Time
+	ring      io.Closer         // of io_uring; does nothing where there is none
+	io        string            // IO
 	committer *commit.Committer // of the logs that are Fsync, and of what happens to logs
 	unlogged  *commit.Committer // of the others
 	cache     *tail.Cache
+	behind    *behind
 	summary   Summary
 
 	admin sync.Mutex // serialises OpenLog and Drop; held across their I/O
@@ -46,11 +46,13 @@ type Engine struct {
 	err    error // E4
 	failed chan struct{}
 
-	wake    chan struct{}   // a checkpoint would be good
-	asks    chan chan error // a checkpoint is waited for
-	written atomic.Bool     // something was flushed since the last checkpoint
-	cares   chan *Log       // segments may be ready to be sealed
-	chores  chan func()     // short work beside appends: growing ahead, syncing at intervals
+	wake    chan struct{}      // a checkpoint would be good
+	turned  chan struct{}      // the last one should name another commit-log file
+	asks    chan chan error    // a checkpoint is waited for
+	written atomic.Bool        // something was flushed since the last checkpoint
+	last    *commit.Checkpoint // that one; owned by the goroutine of checkpoints
+	cares   chan *Log          // segments may be ready to be sealed
+	chores  chan func()        // short work beside appends: growing ahead, syncing at intervals
 	stop    chan struct{}
 	wg      sync.WaitGroup
 }
@@ -103,9 +105,9 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		return nil, errors.Join(err, ring.Close())
 	}
 	e := &Engine{
-		o: o, lock: lock, ring: ring, io: how, begun: begin,
+		o: o, lock: lock, ring: ring, io: how,
 		logs: map[string]*Log{}, known: map[uint64]commit.LogState{}, damaged: map[uint64]error{}, drops: map[uint64]commit.LSN{},
-		failed: make(chan struct{}), wake: make(chan struct{}, 1), stop: make(chan struct{}),
+		failed: make(chan struct{}), wake: make(chan struct{}, 1), turned: make(chan struct{}, 1), stop: make(chan struct{}),
 		asks: make(chan chan error), cares: make(chan *Log, maxChores), chores: make(chan func(), maxChores),
 	}
 	if err := e.begin(ctx); err != nil {
@@ -139,6 +141,7 @@ func (e *Engine) begin(ctx context.Context) error {
 		return fmt.Errorf("recovery of %s: %w", e.o.Dir, err)
 	}
 	e.known, e.damaged, e.nextLog, e.summary = r.logs, r.damaged, r.nextLog, r.summary
+	e.behind = newBehind(e.o.CacheBytes)
 	e.committer, err = commit.Start(commit.Options{
 		FS: e.o.FS, Dir: path.Join(e.o.Dir, commitDir), FileBytes: e.o.CommitFileBytes, Files: e.o.CommitFiles,
 		GroupBytes: e.o.GroupBytes, QueueBytes: e.o.QueueBytes, Target: &sink{Engine: e},
@@ -150,6 +153,7 @@ func (e *Engine) begin(ctx context.Context) error {
 		return err
 	}
 	e.unlogged = commit.StartUnlogged(commit.Options{GroupBytes: e.o.GroupBytes, QueueBytes: e.o.QueueBytes, Target: &sink{Engine: e}})
+	e.wg.Go(e.writeBehind)
 	e.wg.Go(e.checkpoints)
 	e.wg.Go(e.doChores)
 	e.wg.Go(e.tidyNowAndThen)

@@ -137,6 +137,24 @@ func values(t *testing.T, l *Log, from batch.Offset, maxBytes int) []string {
 	return out
 }
 
+// stored reads the batch that begins at an offset.
+func stored(t *testing.T, l *Log, at batch.Offset) batch.Batch {
+	t.Helper()
+	s, err := l.Read(at, l.FlushedEnd(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Release()
+	b, err := s.AppendTo(nil)
+	if err == nil {
+		_, err = batch.First(b)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 func readValues(l *Log, from batch.Offset, maxBytes int) (out []string, err error) {
 	end := l.FlushedEnd()
 	for from < end {
@@ -194,13 +212,13 @@ func TestAppendIsReadableAndSurvivesRestart(t *testing.T) {
 				}
 				for i := range 40 {
 					b := makeBatch(fmt.Sprintf("r%db%d", round, i), 1+i%4, int64(1000*round+i))
+					base := l.EndOffset()
 					appendAll(t, l, w, b)
-					_ = b.Each(func(r batch.Record) bool {
-						want = append(want, fmt.Sprintf("%d=%s", r.Offset, r.Value))
-						return true
-					})
-					if b.LeaderEpoch() != 3 {
-						t.Fatalf("epoch %d was not stamped", b.LeaderEpoch())
+					for k, v := range valuesOf(b) {
+						want = append(want, fmt.Sprintf("%d=%s", int(base)+k, v))
+					}
+					if got := stored(t, l, base); got.LeaderEpoch() != 3 || got.BaseOffset() != base {
+						t.Fatalf("stamped with epoch %d, offset %d", got.LeaderEpoch(), got.BaseOffset())
 					}
 				}
 				if got := values(t, l, 0, 1<<20); strings.Join(got, " ") != strings.Join(want, " ") {

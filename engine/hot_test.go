@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -78,62 +79,64 @@ func TestTailIsReadWithoutSystemCalls(t *testing.T) {
 	s.Release()
 }
 
-// spied is a disk that counts writes by whether they keep their pages.
-type spied struct {
+// The disk is asked to write a log back a MiB at a time, in whole pages, each once; a log that is left to the page cache is not.
+func TestWritebackBeginsEarly(t *testing.T) {
+	type stretch struct{ off, n int64 }
+	for durability, want := range map[Durability]bool{Fsync: true, PageCache: false} {
+		var mu sync.Mutex
+		var asked []stretch
+		o := smallOptions(noteWriteback{disk.NewMem(), func(off, n int64) {
+			mu.Lock()
+			defer mu.Unlock()
+			asked = append(asked, stretch{off, n})
+		}}, "/d")
+		o.CommitFileBytes = 4 << 20
+		e := mustOpen(t, o)
+		w := newWatcher()
+		l := mustLog(t, e, "t-0", LogOptions{Observer: w, Durability: durability})
+		appendAll(t, l, w, makeBatch("first", 1, 0))
+		if err := l.Trim(1); err != nil { // begins a segment that is not written to yet
+			t.Fatal(err)
+		}
+		for range 70 {
+			appendAll(t, l, w, makeBatch(strings.Repeat("x", 50_001), 1, 0))
+			if err := l.writeOut(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+		end := int64(0)
+		for _, s := range asked {
+			if s.off != end || s.n%disk.PageSize != 0 || s.n < writebackBytes-disk.PageSize {
+				t.Errorf("%v: asked for %d bytes at %d, after %d", durability, s.n, s.off, end)
+			}
+			end = s.off + s.n
+		}
+		if size := int64(70 * 50_001); want && end < size-writebackBytes || !want && end > 0 {
+			t.Errorf("%v: asked for [0, %d) of %d bytes", durability, end, size)
+		}
+	}
+}
+
+// noteWriteback is a disk that says what it is asked to write back.
+type noteWriteback struct {
 	disk.FS
-	kept, past atomic.Int64
+	note func(off, n int64)
 }
 
-type spiedFile struct {
+type noteWritebackFile struct {
 	disk.File
-	s *spied
+	note func(off, n int64)
 }
 
-func (s *spied) Create(name string) (disk.File, error) {
-	f, err := s.FS.Create(name)
-	return spiedFile{f, s}, err
+func (d noteWriteback) Create(name string) (disk.File, error) {
+	f, err := d.FS.Create(name)
+	return noteWritebackFile{f, d.note}, err
 }
 
-func (f spiedFile) WriteVec(bufs [][]byte, off int64) error {
-	f.s.kept.Add(1)
-	return f.File.WriteVec(bufs, off)
-}
-
-func (f spiedFile) WriteVecUncached(bufs [][]byte, off int64) error {
-	f.s.past.Add(1)
-	return f.File.WriteVec(bufs, off)
-}
-
-// Large batches that nobody reads do not stay in the page cache; small ones, and those that somebody follows, do.
-func TestUnreadBatchesAreWrittenPastTheCache(t *testing.T) {
-	s := &spied{FS: disk.NewMem()}
-	o := smallOptions(s, "/d")
-	o.CommitFileBytes = 1 << 20
-	e := mustOpen(t, o)
-	w := newWatcher()
-	l := mustLog(t, e, "t-0", LogOptions{Observer: w, SegmentBytes: 10 << 20})
-	appendAll(t, l, w, makeBatch("first", 1, 0)) // rolled by nothing; its segment was made by the engine's own Create
-	if err := l.Trim(1); err != nil {            // a segment that the spy made
-		t.Fatal(err)
-	}
-	past := func(b batch.Batch) bool {
-		before := s.past.Load()
-		appendAll(t, l, w, b)
-		return s.past.Load() > before
-	}
-	large := strings.Repeat("x", 70_000)
-	if past(makeBatch("small", 1, 0)) {
-		t.Error("a small batch went past the cache")
-	}
-	if !past(makeBatch(large, 1, 0)) {
-		t.Error("a large batch that nobody reads is kept")
-	}
-	span, err := l.Read(1, l.FlushedEnd(), 100)
-	if err != nil {
-		t.Fatal(err)
-	}
-	span.Release()
-	if past(makeBatch(large, 1, 0)) {
-		t.Error("a batch that somebody follows went past the cache")
-	}
+func (f noteWritebackFile) StartWriteback(off, n int64) error {
+	f.note(off, n)
+	return nil
 }

@@ -216,13 +216,13 @@ func (l *Log) recap(least int64) []byte {
 	if l.sinceRecap < least || l.sinceRecap == 0 {
 		return nil
 	}
-	if l.flushed != l.next { // producers know more than is flushed, and a crash could undo it
+	if l.written != l.next { // producers know more than is written, and a crash could undo it
 		return nil
 	}
 	l.sinceRecap = 0
 	p := l.parts[len(l.parts)-1]
 	r := recap.Recap{
-		Log: l.id, Cuts: l.cuts, Segment: p.seg.Base, Position: p.seg.Size(), Next: l.flushed, LastPos: p.lastPos, LastCRC: p.lastCRC,
+		Log: l.id, Cuts: l.cuts, Segment: p.seg.Base, Position: p.seg.Size(), Next: l.written, LastPos: p.lastPos, LastCRC: p.lastCRC,
 		Epochs: l.epochs.Entries(),
 	}
 	b := l.producers.Append(p.seg.AppendIndex(r.Append(nil)))

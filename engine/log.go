@@ -7,7 +7,6 @@ import (
 	"path"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -28,18 +27,21 @@ type Log struct {
 	o    LogOptions
 
 	growing sync.Mutex // held while files of the log come, grow or go: the only I/O that an append may wait for
+	writing sync.Mutex // held while batches that are behind are written to their segments
 
-	read    atomic.Int64 // when a reader last came, nanoseconds of the engine's life
-	sealing sync.Mutex   // held while a segment is sealed, compacted or cut
+	sealing sync.Mutex // held while a segment is sealed, compacted or cut
 
 	mu         sync.Mutex
 	parts      []*part      // the segments, in order; the last one is appended to
 	start      batch.Offset // first offset kept
 	next       batch.Offset // next to be given
 	tail       int64        // where in the last segment the next batch goes
+	taken      batch.Offset // end of what the committer has given us; above flushed only within a group
 	flushed    batch.Offset // E1
 	told       batch.Offset // how much of it the observer knows
-	lsn        commit.LSN   // of the last frame that is in flushed
+	written    batch.Offset // end of what the segments hold; from there to flushed is behind
+	lsn        commit.LSN   // of the last frame that is in written
+	behind     []pending    // [written, taken), but for what is being written
 	cuts       uint32       // how often Cut was called
 	settled    sync.Cond    // told has reached next, or the disk has failed
 	producers  producer.Table
@@ -57,16 +59,21 @@ type Log struct {
 	condemned  []*segment.Segment // not part of the log any more; their files go after the next checkpoint
 	timer      *time.Timer        // of Interval; nil when it does not run
 
-	touched bool // owned by the committing goroutine: already in the group's list
+	spare []pending // guarded by writing: behind's other half
+	debt  debt      // guarded by the engine's behind
+
+	// Owned by the committing goroutine.
+	touched bool  // already in the group's list
+	grown   int64 // bytes of the group
+	borrows bool  // some of them are the caller's memory, to be given back soon
 }
 
 func newLog(e *Engine, s commit.LogState, o LogOptions) *Log {
 	l := &Log{
 		e: e, id: s.ID, name: s.Name, dir: path.Join(e.o.Dir, s.Name), o: o,
-		start: s.Start, next: s.End, flushed: s.End, told: s.End, lsn: s.LSN, cuts: s.Cuts, compacted: s.Compacted, cleaned: s.Cleaned,
+		start: s.Start, next: s.End, taken: s.End, flushed: s.End, told: s.End, written: s.End, lsn: s.LSN, cuts: s.Cuts, compacted: s.Compacted, cleaned: s.Cleaned,
 	}
 	l.settled.L = &l.mu
-	l.read.Store(-int64(unreadFor) - 1) // never
 	return l
 }
 
@@ -90,9 +97,7 @@ type part struct {
 	lastCRC uint32    // the CRC that stands in it
 	damage  []Damage  // what is not served any more, by offset
 
-	// Owned by the segment goroutine: the run of batches that one write takes.
-	run [][]byte
-	pos int64
+	begun int64 // guarded by log.writing: how far the disk was asked to write
 }
 
 func newPart(l *Log, seg *segment.Segment) *part { return &part{log: l, seg: seg, lastPos: -1} }
@@ -109,12 +114,14 @@ type Appended struct {
 	Duplicate  bool         // the producer had sent it before: these are the offsets it got then, and nothing was written
 }
 
-// Append checks the producer's sequence, gives the batch its offsets by stamping it in place, and queues it for the next
+// Append checks the producer's sequence, gives the batch its offsets by stamping them in place, and queues it for the next
 // group commit. It does no I/O but for growing a segment. When the queue is full it waits for the committing goroutine, so the
-// caller must not hold a lock that its Observer takes. The caller must have accepted the batch by Batch.CheckFresh: Append does not look at the CRC again. The batch is durable, and readable, when
-// Observer.Flushed passes Last.
+// caller must not hold a lock that its Observer takes. The caller must have accepted the batch by Batch.CheckFresh: Append does not
+// look at the CRC again. The batch is durable, and readable, when Observer.Flushed passes Last.
 //
-// On success the engine keeps b until it calls own.Release (once; own may be nil); on error it keeps nothing and does not call it.
+// A small batch is copied to the cache of newest batches, if there is room, and stamped there: the one copy of its bytes. Else it
+// is borrowed. On success the engine calls own.Release (own may be nil) once, when it needs b no more: before Append returns, or when
+// b is in its segment; on error it keeps nothing and does not call it.
 // Errors: ErrTooLarge, ErrFull, ErrOutOfOrderSequence, ErrFencedProducer, ErrFailed, ErrClosed.
 func (l *Log) Append(b batch.Batch, epoch batch.Epoch, own Owner) (Appended, error) {
 	if len(b) > l.o.MaxBatchBytes {
@@ -123,15 +130,32 @@ func (l *Log) Append(b batch.Batch, epoch batch.Epoch, own Owner) (Appended, err
 	if err := l.via().Admit(len(b)); err != nil {
 		return Appended{}, l.e.refusal(err)
 	}
-	at, queued, err := l.append(b, epoch, own)
-	if queued {
-		return at, nil
+	var at Appended
+	var queued, borrowed bool
+	var err error
+	if held, by, ok := l.e.hold(b); ok {
+		if at, queued, err = l.append(held, epoch, by); !queued {
+			by.Release()
+		}
+	} else {
+		at, queued, err = l.append(b, epoch, own)
+		borrowed = queued
 	}
-	l.via().Dismiss(len(b))
-	if err == nil && own != nil { // a duplicate
+	if !queued {
+		l.via().Dismiss(len(b))
+	}
+	if err == nil && !borrowed && own != nil {
 		own.Release()
 	}
 	return at, err
+}
+
+// hold copies a batch that is small enough to the cache of newest batches.
+func (e *Engine) hold(b batch.Batch) (held batch.Batch, by *tail.Chunk, ok bool) {
+	if len(b) > hotBytes {
+		return nil, nil, false
+	}
+	return e.cache.Hold(b)
 }
 
 func (l *Log) append(b batch.Batch, epoch batch.Epoch, own Owner) (at Appended, queued bool, err error) {
@@ -228,8 +252,8 @@ func (l *Log) roll(base batch.Offset) error {
 	l.parts = append(l.parts, newPart(l, seg))
 	l.tail = 0
 	l.newNames = true
-	if l.flushed == base {
-		l.e.care(l) // else when the last of it is flushed
+	if l.written == base {
+		l.e.care(l) // else when the last of it is written
 	}
 	return nil
 }
@@ -357,11 +381,11 @@ func (l *Log) EndOffset() batch.Offset {
 // Name is the name that the log was opened by.
 func (l *Log) Name() string { return l.name }
 
-// SizeBytes is the size of all segments, as far as flushed.
+// SizeBytes is the size of all segments, with what is flushed and not yet written to them.
 func (l *Log) SizeBytes() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var n int64
+	n := l.e.behind.of(l)
 	for _, p := range l.parts {
 		n += p.seg.Size()
 	}
@@ -370,9 +394,12 @@ func (l *Log) SizeBytes() int64 {
 
 // close stops appends and lets the segments go; spans keep theirs.
 func (l *Log) close() error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
+	l.forgive()
 	if l.timer != nil {
 		l.timer.Stop()
 	}

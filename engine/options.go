@@ -21,7 +21,7 @@ type Options struct {
 	CommitFiles         int              // how many of them circulate at most; default 4, minimum 2
 	GroupBytes          int              // the most that one group commit writes; default 4 MiB
 	QueueBytes          int64            // the most that may wait for the committer; Append blocks beyond it; default 64 MiB
-	CacheBytes          int64            // memory for the newest small batches of all logs; default 32 MiB; -1 = none
+	CacheBytes          int64            // memory for the newest small batches of all logs; default 64 MiB; -1 = none
 	Now                 func() time.Time // the wall clock, for retention; default time.Now
 	TidyInterval        time.Duration    // between two looks for what retention allows to delete; default 30 s
 	ScrubInterval       time.Duration    // between two verifications of everything; default 24 h; -1 = none
@@ -43,7 +43,7 @@ func (o *Options) defaults() {
 	setDefault(&o.GroupBytes, 4<<20)
 	setDefault(&o.QueueBytes, 64<<20)
 	setDefault(&o.ReserveBytes, 64<<20)
-	setDefault(&o.CacheBytes, 32<<20)
+	setDefault(&o.CacheBytes, 64<<20)
 	setDefault(&o.ScrubInterval, 24*time.Hour)
 	setDefault(&o.CleanerBytes, 128<<20)
 	setDefault(&o.CleanBytesPerSecond, 64<<20)

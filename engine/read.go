@@ -13,10 +13,10 @@ import (
 	"github.com/streambus/streambus/engine/internal/tail"
 )
 
-// Span is a stretch of a segment file: whole batches, back to back, flushed. It keeps the file open until Release. The zero
-// Span is empty. A Span may be copied, but only one of the copies may be used and released.
+// Span is a stretch of a log: whole batches, back to back, flushed. It keeps the segment file open, or its bytes in memory, until
+// Release. The zero Span is empty. A Span may be copied, but only one of the copies may be used and released.
 type Span struct {
-	seg  *segment.Segment
+	seg  *segment.Segment // nil: it is not in the file
 	pos  int64
 	size int
 	next batch.Offset
@@ -58,8 +58,9 @@ func (s Span) Size() int { return s.size }
 // Next is the offset after the span's last record; for an empty span, the offset that was asked for.
 func (s Span) Next() batch.Offset { return s.next }
 
-// File gives the descriptor and the position of the span's first byte for sendfile; ok is false where the disk has no
-// descriptors (in memory) and AppendTo must be used. The descriptor is valid until Release and must not be closed or seeked.
+// File gives the descriptor and the position of the span's first byte for sendfile; ok is false where the bytes are not in a file
+// yet, or the disk has no descriptors (in memory), and AppendTo must be used. The descriptor is valid until Release and must not be
+// closed or seeked.
 func (s Span) File() (fd uintptr, pos int64, ok bool) {
 	if s.seg == nil {
 		return 0, 0, false
@@ -70,13 +71,13 @@ func (s Span) File() (fd uintptr, pos int64, ok bool) {
 
 // AppendTo reads the span's bytes onto dst: from memory, without a system call, when they are few and new.
 func (s Span) AppendTo(dst []byte) ([]byte, error) {
-	if s.seg == nil {
-		return dst, nil
-	}
 	if s.hot != nil {
 		for _, b := range s.hot.bufs {
 			dst = append(dst, b...)
 		}
+		return dst, nil
+	}
+	if s.seg == nil {
 		return dst, nil
 	}
 	at := len(dst)
@@ -104,9 +105,13 @@ func (s *Span) Release() {
 // or above end that has been given out gives an empty Span. A Span lies within one segment, so it may be shorter than what the log
 // holds. Errors: ErrOffsetOutOfRange, ErrClosed, ErrCorrupt, I/O errors. The caller must Release the Span.
 func (l *Log) Read(from, end batch.Offset, maxBytes int) (Span, error) {
-	l.read.Store(l.e.since())
 	if s, ok := l.readRecent(from, end, maxBytes); ok {
 		return s, nil
+	}
+	if l.isBehind(from) {
+		if err := l.writeOut(); err != nil && l.isBehind(from) { // still: another may have been about to write it
+			return l.readBehind(from, end, maxBytes, err)
+		}
 	}
 	for at := from; ; {
 		w, err := l.window(at, end)
@@ -131,10 +136,11 @@ func (l *Log) readRecent(from, end batch.Offset, maxBytes int) (s Span, ok bool)
 	}
 	end = min(end, l.flushed) // E3
 	head := l.recent.Get(first)
+	behind := head.Base >= l.written
 	last := first
 	for i := first; i < l.recent.Len(); i++ {
 		b := l.recent.Get(i)
-		if b.Next > end || b.Segment != head.Segment || i > first && s.size+int(b.Size) > maxBytes {
+		if b.Next > end || b.Segment != head.Segment || i > first && s.size+int(b.Size) > maxBytes || b.Base >= l.written && !behind {
 			break
 		}
 		s.size += int(b.Size)
@@ -142,13 +148,50 @@ func (l *Log) readRecent(from, end batch.Offset, maxBytes int) (s Span, ok bool)
 	}
 	for i := len(l.parts) - 1; i >= 0 && s.size > 0; i-- {
 		if p := l.parts[i]; p.seg.Base == head.Segment && len(p.damage) == 0 {
+			l.heat(&s, first, last)
+			if behind {
+				return s, s.hot != nil
+			}
 			p.seg.Acquire()
 			s.seg, s.pos = p.seg, head.Position
-			l.heat(&s, first, last)
 			return s, true
 		}
 	}
 	return Span{}, false
+}
+
+// isBehind says whether the batch at from is flushed and not in its segment yet.
+func (l *Log) isBehind(from batch.Offset) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return from >= l.written && from < l.flushed
+}
+
+// readBehind answers from what is behind, by a copy, when the disk has failed and it cannot be written any more (E4). why is returned
+// when from is not there.
+func (l *Log) readBehind(from, end batch.Offset, maxBytes int, why error) (s Span, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	end = min(end, l.flushed) // E3
+	var bytes []byte
+	for i := range l.behind {
+		b := l.behind[i].b
+		if b.NextOffset() <= from {
+			continue
+		}
+		if b.NextOffset() > end || len(bytes) > 0 && len(bytes)+len(b) > maxBytes {
+			break
+		}
+		bytes = append(bytes, b...)
+		s.next = b.NextOffset()
+	}
+	if len(bytes) == 0 {
+		return Span{next: from}, why
+	}
+	s.size = len(bytes)
+	s.hot = hots.Get().(*hot)
+	s.hot.bufs = append(s.hot.bufs, bytes)
+	return s, nil
 }
 
 // heat gives a span its bytes in memory, if they are few and all there. Callers hold mu.
@@ -186,7 +229,7 @@ func (l *Log) window(from, end batch.Offset) (w window, err error) {
 	if from < l.start || from > l.next {
 		return w, fmt.Errorf("%w: %s holds [%d, %d), asked for %d", ErrOffsetOutOfRange, l.name, l.start, l.next, from)
 	}
-	end = min(end, l.flushed) // E3
+	end = min(end, l.flushed, l.written) // E3
 	if from >= end {
 		return w, nil
 	}
@@ -196,7 +239,7 @@ func (l *Log) window(from, end batch.Offset) (w window, err error) {
 		return w, err
 	}
 	seg := l.parts[i].seg
-	w = window{log: l, seg: seg, floor: seg.FloorOffset(from), limit: seg.Size(), next: l.flushed, whole: true, end: end}
+	w = window{log: l, seg: seg, floor: seg.FloorOffset(from), limit: seg.Size(), next: l.written, whole: true, end: end}
 	if i+1 < len(l.parts) {
 		w.next = min(w.next, l.parts[i+1].seg.Base)
 	}
@@ -271,6 +314,9 @@ type Timestamped struct {
 
 // OffsetForTime finds the first flushed record whose timestamp is at least ms; ok is false when there is none.
 func (l *Log) OffsetForTime(ms int64) (t Timestamped, ok bool, err error) {
+	if err := l.writeOut(); err != nil {
+		return t, false, err
+	}
 	seg, from, limit := l.timeWindow(func(s *segment.Segment) (int64, bool) { return s.FloorTime(ms), s.Newest().Time >= ms })
 	if seg == nil {
 		return t, false, nil
@@ -281,6 +327,9 @@ func (l *Log) OffsetForTime(ms int64) (t Timestamped, ok bool, err error) {
 
 // MaxTimestamp finds the first record with the largest timestamp among the flushed ones.
 func (l *Log) MaxTimestamp() (t Timestamped, ok bool, err error) {
+	if err := l.writeOut(); err != nil {
+		return t, false, err
+	}
 	newest := segment.Stamp{Time: -1}
 	l.mu.Lock()
 	for _, p := range l.parts {

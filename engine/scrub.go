@@ -44,6 +44,9 @@ func (l *Log) Damage() []Damage {
 }
 
 func (l *Log) verify(limit func(n int) error) error {
+	if err := l.writeOut(); err != nil {
+		return err
+	}
 	for _, p := range l.hold() {
 		err := l.verifyPart(p, limit)
 		_ = p.seg.Release() // only read

@@ -16,6 +16,9 @@ import (
 // awaitSealed waits until all segments but the last are sealed.
 func awaitSealed(t *testing.T, l *Log) {
 	t.Helper()
+	if err := l.writeOut(); err != nil {
+		t.Fatal(err)
+	}
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		l.mu.Lock()
 		open := 0
@@ -213,6 +216,9 @@ func TestScrubberFindsDamage(t *testing.T) {
 	w := newWatcher()
 	l := mustLog(t, e, "t-0", LogOptions{Observer: w})
 	appendAll(t, l, w, makeBatch("x", 3, 0))
+	if err := l.writeOut(); err != nil {
+		t.Fatal(err)
+	}
 	if err := poke(mem, l.parts[0].seg.Path, 80); err != nil {
 		t.Fatal(err)
 	}

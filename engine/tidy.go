@@ -28,8 +28,12 @@ func (e *Engine) tidyNowAndThen() {
 func (e *Engine) tidy(now time.Time) {
 	for _, l := range e.open() {
 		e.care(l)
+		err := l.writeOut() // sizes are those of what is written
 		start := l.retained(now)
-		if err := l.Trim(start); err != nil && e.Err() == nil {
+		if err == nil {
+			err = l.Trim(start)
+		}
+		if err != nil && e.Err() == nil {
 			e.o.Logger.Warn("retention could not delete", "log", l.name, "below", int64(start), "err", err)
 		}
 	}

@@ -34,6 +34,9 @@ func (l *Log) Trim(to batch.Offset) error {
 	case to > flushed:
 		return fmt.Errorf("%w: %s ends at %d, it cannot begin at %d", ErrOffsetOutOfRange, l.name, flushed, to)
 	}
+	if err := l.writeOut(); err != nil { // segments go as a whole
+		return err
+	}
 	t := &trimming{log: l, to: to, done: make(chan struct{})}
 	if err := l.e.committer.Enqueue(commit.Entry{Kind: commit.Trim, Log: l.id, Offset: to, Ref: t}); err != nil {
 		return l.e.refusal(err)
@@ -92,6 +95,9 @@ func (l *Log) Cut(to batch.Offset) error {
 		return err
 	}
 	defer l.resume()
+	if err := l.writeOut(); err != nil {
+		return err
+	}
 	c, err := l.cutPoint(to)
 	if err != nil || c.seg == nil {
 		return err
@@ -199,7 +205,7 @@ func (l *Log) cutAt(c *cut) (gone []*segment.Segment, err error) {
 		gone = append(gone, p.seg)
 	}
 	l.parts = append(l.parts[:i:i], cutPart(l, c.fresh))
-	l.next, l.flushed, l.told, l.tail = c.end, c.end, c.end, c.pos
+	l.next, l.taken, l.flushed, l.told, l.written, l.tail = c.end, c.end, c.end, c.end, c.end, c.pos
 	l.producers = producers
 	l.epochs.CutAt(c.end)
 	l.cleaned = min(l.cleaned, c.end)

@@ -180,3 +180,14 @@ func TestTickerKeepsCount(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestThreadsAreCounted: the thread that counts runs, and nobody is counted who does not.
+func TestThreadsAreCounted(t *testing.T) {
+	if n := BusyThreads(); n < 1 || n > 64 {
+		t.Errorf("%d threads are busy", n)
+	}
+	most := WatchThreads()
+	if n := most(); n < 0 {
+		t.Error(n)
+	}
+}

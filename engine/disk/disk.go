@@ -161,6 +161,20 @@ func WriteVecUncached(f File, bufs [][]byte, off int64) error {
 	return f.WriteVec(bufs, off)
 }
 
+// Starter is what a File also implements when it can begin to write back what it was given, without waiting.
+type Starter interface {
+	// StartWriteback has the disk begin to write bytes [off, off+n), and promises nothing: only Sync does.
+	StartWriteback(off, n int64) error
+}
+
+// StartWriteback is Starter.StartWriteback where f has it, and does nothing otherwise.
+func StartWriteback(f File, off, n int64) error {
+	if s, ok := f.(Starter); ok {
+		return s.StartWriteback(off, n)
+	}
+	return nil
+}
+
 // ErrOversized says that a file is larger than it can be.
 var ErrOversized = errors.New("file is larger than it can be")
 

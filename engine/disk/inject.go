@@ -94,6 +94,11 @@ func (f injectedFile) WriteVecUncached(bufs [][]byte, off int64) error {
 	return f.ask("write", func() error { return WriteVecUncached(f.File, bufs, off) })
 }
 
+// StartWriteback implements Starter as far as the file below does.
+func (f injectedFile) StartWriteback(off, n int64) error {
+	return f.ask("writeback", func() error { return StartWriteback(f.File, off, n) })
+}
+
 func (f injectedFile) Sync() error { return f.ask("sync", f.File.Sync) }
 
 func (f injectedFile) Allocate(size int64) error {

@@ -169,6 +169,20 @@ func (o *osFile) WriteVecUncached(bufs [][]byte, off int64) error {
 	return &fs.PathError{Op: "pwritev2", Path: o.f.Name(), Err: err}
 }
 
+// StartWriteback implements Starter.
+func (o *osFile) StartWriteback(off, n int64) error {
+	for {
+		err := unix.SyncFileRange(o.fd, off, n, unix.SYNC_FILE_RANGE_WRITE)
+		switch err {
+		case nil, unix.ENOSYS, unix.EOPNOTSUPP, unix.ESPIPE:
+			return nil
+		case unix.EINTR:
+		default:
+			return &fs.PathError{Op: "sync_file_range", Path: o.f.Name(), Err: err}
+		}
+	}
+}
+
 func (o *osFile) ReadAt(p []byte, off int64) (int, error) { return o.f.ReadAt(p, off) }
 
 func (o *osFile) WriteVec(bufs [][]byte, off int64) error {

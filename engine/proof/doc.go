@@ -15,7 +15,8 @@
 //	L2  Nothing is there that was not appended, and nothing twice.
 //	L3  Offsets have no gaps, and the batches of one writer stand in the order in which it appended them, without holes.
 //	L4  A dropped log is gone; one that is being dropped is there whole or gone.
-//	L5  After a failed write or sync of the commit log or a segment nothing is acknowledged.
+//	L5  After a failed write or sync of the commit log nothing is acknowledged; after one of a segment nothing that is flushed once the
+//	    engine knows of it.
 //	L6  No panic, no hang, no descriptor left open.
 //
 // Each random test prints its seed and a line that repeats it. `make crash` runs the long versions.

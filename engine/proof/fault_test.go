@@ -58,11 +58,14 @@ type faulty struct {
 	healed atomic.Bool
 	files  atomic.Int64 // open ones
 
-	mu     sync.Mutex
-	hit    string // kind of the first file that was hit
-	others bool   // other than growth was hit
-	fatal  bool   // the commit log or a segment was hit in a write, or the commit log in a sync: no acknowledgement from now on (L5)
-	breach error
+	engine atomic.Pointer[engine.Engine]
+
+	mu      sync.Mutex
+	hit     string // kind of the first file that was hit
+	others  bool   // other than growth was hit
+	wounded bool   // a segment was hit in a write: no acknowledgement of what is flushed when the engine knows (L5)
+	fatal   bool   // the commit log was hit in a write or sync, or flushed something when the engine knew: none from now on (L5)
+	breach  error
 }
 
 func (f *faulty) around(c *victim.Call, do func() error) error {
@@ -71,6 +74,9 @@ func (f *faulty) around(c *victim.Call, do func() error) error {
 		return do()
 	}
 	err := f.strike(c, do)
+	if c.Op == "sync" && kind(c.Name) == "*.commit" {
+		f.groupFlushed()
+	}
 	if err == nil && (c.Op == "create" || c.Op == "open") {
 		f.files.Add(1)
 	}
@@ -90,12 +96,23 @@ func (f *faulty) strike(c *victim.Call, do func() error) error {
 		f.hit = k
 	}
 	f.others = f.others || !f.growing(k)
-	f.fatal = f.fatal || c.Op == "write" && (k == "*.commit" || k == "*.log") || c.Op == "sync" && k == "*.commit"
+	f.wounded = f.wounded || c.Op == "write" && k == "*.log"
+	f.fatal = f.fatal || k == "*.commit" && (c.Op == "write" || c.Op == "sync")
 	f.mu.Unlock()
 	if f.err == errShort {
 		f.half(c)
 	}
 	return fmt.Errorf("%w: %s %s: %w", errInjected, c.Op, c.Name, f.err)
+}
+
+// groupFlushed notes whether a group was flushed that may not be acknowledged: segments are written by another goroutine than the one
+// that acknowledges, which may be just about to do so when a write fails.
+func (f *faulty) groupFlushed() {
+	e := f.engine.Load()
+	known := e != nil && e.Err() != nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fatal = f.fatal || f.wounded && known
 }
 
 // half does half of a write or read.
@@ -236,7 +253,7 @@ func runFault(c fault) (row, outcome string, err error) {
 	l := newLedger()
 	must(c.String(), func() {
 		for life := range uint64(2) {
-			p := &player{l: l, rng: newRand(c.seed, life), heal: func() {}}
+			p := &player{l: l, rng: newRand(c.seed, life), heal: func() {}, opened: f.engine.Store}
 			if c.lack() {
 				p.heal = func() { f.healed.Store(true) }
 			}
@@ -285,7 +302,8 @@ func (f *faulty) judge(p *player) error {
 	if f.breach != nil {
 		return f.breach
 	}
-	f.fatal = false // the next life is another process
+	f.fatal, f.wounded = false, false // the next life is another process
+	f.engine.Store(nil)
 	if n := f.files.Load(); n != 0 {
 		return fmt.Errorf("%d files were left open; the engine had said %w", n, errors.Join(p.failures...))
 	}

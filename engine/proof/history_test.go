@@ -25,9 +25,10 @@ type player struct {
 	owner func(b batch.Batch) engine.Owner // of each batch; default victim.Scribbler
 	heal  func()                           // ends a fault, if one is in force
 
-	failures []error // what the engine said that was not nil
-	refused  int     // batches refused for lack of room
-	dead     error   // the engine has said ErrFailed to an Append: it takes nothing more
+	failures []error              // what the engine said that was not nil
+	refused  int                  // batches refused for lack of room
+	opened   func(*engine.Engine) // told of each engine; may be nil
+	dead     error                // the engine has said ErrFailed to an Append: it takes nothing more
 }
 
 type playedLog struct {
@@ -75,6 +76,9 @@ func (p *player) play(fs disk.FS, batches int, flushed func()) error {
 		return nil
 	}
 	p.e = e
+	if p.opened != nil {
+		p.opened(e)
+	}
 	breach := p.steps(batches, flushed)
 	_ = p.failed("Close", e.Close())
 	p.harvest()

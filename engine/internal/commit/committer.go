@@ -17,12 +17,16 @@ var ErrClosed = errors.New("commit log is closed")
 
 // Target is the engine as the commit log sees it. Calls come from the committer's own goroutines.
 type Target interface {
-	// Write writes the group's batches to their segments, unsynced. It runs beside the flush of the same group.
+	// Write writes the group's batches to their segments, unsynced. Only an unlogged Committer calls it, in the place of a flush.
 	Write(group []Entry) error
-	// Flushed says that the group, whose frame lies at the LSN, is durable and written. Its batches are no longer borrowed.
-	Flushed(at LSN, group []Entry)
-	// Full says that the current file is half full or a new one was begun: a checkpoint would let files be recycled.
+	// Flushed says that the group, whose frame lies at the LSN, is durable (unlogged: written). Its batches belong to the Target from
+	// then on. It may wait, which holds up the next group: for segments to be written, when too many batches are behind. An error, of
+	// a disk that has failed elsewhere meanwhile, says that it took nothing and told nobody.
+	Flushed(at LSN, group []Entry) error
+	// Full says that half of the log was written since the last checkpoint: another one would let files be recycled.
 	Full()
+	// Turned says that a new file is in use: a checkpoint should name it (File), so that a start misses it when it is gone.
+	Turned()
 	// Failed gives back, with the first error (C4), entries that will never be flushed: their batches are no longer borrowed.
 	Failed(err error, entries []Entry)
 }
@@ -38,9 +42,9 @@ type Options struct {
 	Target     Target
 }
 
-// Committer is the group commit of one disk. One goroutine writes and flushes; a second writes segments; a third prepares
-// files. An unlogged one has the first goroutine only, which writes segments and flushes nothing: for logs that do without a
-// flush before the acknowledgement. Lock order: Committer.mu is a leaf, so it may be taken under a log's lock.
+// Committer is the group commit of one disk. One goroutine writes and flushes; a second prepares files. An unlogged one has the
+// first goroutine only, which writes segments and flushes nothing: for logs that do without a flush before the acknowledgement.
+// Lock order: Committer.mu is a leaf, so it may be taken under a log's lock.
 type Committer struct {
 	o Options
 
@@ -54,6 +58,7 @@ type Committer struct {
 
 	newest  atomic.Uint32 // File
 	durable atomic.Uint64 // LSN; written by the committing goroutine when Target knows
+	covered atomic.Uint64 // LSN of the last checkpoint that Recycle was told of
 
 	// Owned by the committing goroutine.
 	cur   *file
@@ -62,10 +67,8 @@ type Committer struct {
 	spare []Entry
 	head  []byte
 	vec   [][]byte
-	full  bool
+	asked LSN // where Full was called last
 
-	segments chan []Entry // groups for the segment writer
-	written  chan error   // its answers
 	files    *supply
 	wg       sync.WaitGroup
 	supplied sync.WaitGroup
@@ -74,7 +77,7 @@ type Committer struct {
 // Start begins a new file at or after LSN at (everything below it is durable and covered by a checkpoint) and starts the
 // goroutines. The caller must have recovered before.
 func Start(o Options, at LSN) (*Committer, error) {
-	c := &Committer{o: o, at: at, segments: make(chan []Entry), written: make(chan error)}
+	c := &Committer{o: o, at: at}
 	c.work.L, c.room.L = &c.mu, &c.mu
 	c.durable.Store(uint64(at))
 	s, err := openSupply(o, at)
@@ -85,10 +88,10 @@ func Start(o Options, at LSN) (*Committer, error) {
 	if c.cur, err = s.first(); err != nil {
 		return nil, err
 	}
-	c.at = c.cur.start
+	c.at, c.asked = c.cur.start, c.cur.start
+	c.covered.Store(uint64(c.at))
 	c.newest.Store(uint32(c.cur.sequence + 1))
 	c.wg.Go(c.run)
-	c.wg.Go(c.writeSegments)
 	c.supplied.Go(func() { s.run(c.fail) })
 	return c, nil
 }
@@ -187,25 +190,28 @@ func (c *Committer) Close() error {
 }
 
 // Recycle says that a durable checkpoint covers everything below its LSN (C5).
-func (c *Committer) Recycle(p *Checkpoint) { c.files.recycle(p.LSN, p.File) }
+func (c *Committer) Recycle(p *Checkpoint) {
+	c.covered.Store(uint64(p.LSN))
+	c.files.recycle(p.LSN, p.File)
+}
 
 // run is the committing goroutine: take a group, write it, flush it, publish it, again.
 func (c *Committer) run() {
-	if c.logged() {
-		defer close(c.segments)
-	}
 	for {
 		group, ok := c.next()
 		if !ok {
 			c.abandon(nil)
 			return
 		}
-		if err := c.commit(group); err != nil {
+		err := c.commit(group)
+		if err == nil {
+			err = c.publish(group)
+		}
+		if err != nil {
 			c.fail(err)
 			c.abandon(group)
 			return
 		}
-		c.publish(group)
 		// Producers whose records were just acknowledged send the next ones at once: two rounds of the scheduler gather them
 		// into the next group, which is worth 1.1 to 1.9 times the acknowledgements per second (engine.md 2.3).
 		runtime.Gosched()
@@ -248,7 +254,7 @@ func (c *Committer) fitting() int {
 	return len(c.queue)
 }
 
-// commit makes one group durable and written (C1, C3).
+// commit makes one group durable; an unlogged one is written instead (C1, C3).
 func (c *Committer) commit(group []Entry) error {
 	if !c.logged() {
 		return c.o.Target.Write(group)
@@ -259,17 +265,13 @@ func (c *Committer) commit(group []Entry) error {
 			return err
 		}
 	}
-	c.segments <- group
-	err := c.flush(group)
-	if werr := <-c.written; err == nil {
-		err = werr
-	}
-	if err != nil {
+	if err := c.flush(group); err != nil {
 		return err
 	}
 	c.frame, c.at = c.at, pageUp(c.at+LSN(size))
-	if !c.full && c.at-c.cur.start > LSN(c.cur.size/2) {
-		c.full = true
+	half := LSN(c.o.FileBytes * int64(c.o.Files) / 2)
+	if c.at-LSN(c.covered.Load()) > half && c.at-c.asked > half/4 {
+		c.asked = c.at
 		c.o.Target.Full()
 	}
 	return nil
@@ -293,7 +295,9 @@ func (c *Committer) flush(group []Entry) error {
 
 // turn goes on in the next file, waiting for one if none is free.
 func (c *Committer) turn() error {
-	c.o.Target.Full() // one may be needed for a file to be free
+	if !c.files.hasNext() {
+		c.o.Target.Full() // one is needed for a file to be free
+	}
 	next, err := c.files.next()
 	if err != nil {
 		return err
@@ -301,30 +305,27 @@ func (c *Committer) turn() error {
 	if err := c.cur.Close(); err != nil {
 		return err
 	}
-	c.cur, c.at, c.full = next, next.start, false
+	c.cur, c.at = next, next.start
 	c.newest.Store(uint32(next.sequence + 1))
-	c.o.Target.Full() // so that a checkpoint names it
+	c.o.Target.Turned()
 	return nil
 }
 
-func (c *Committer) publish(group []Entry) {
+func (c *Committer) publish(group []Entry) error {
 	size := 0
 	for i := range group {
 		size += len(group[i].Batch)
 	}
-	c.o.Target.Flushed(c.frame, group)
+	if err := c.o.Target.Flushed(c.frame, group); err != nil {
+		return err
+	}
 	c.durable.Store(uint64(c.at))
 	clear(group)
 	c.mu.Lock()
 	c.queued -= int64(size)
 	c.mu.Unlock()
 	c.room.Broadcast()
-}
-
-func (c *Committer) writeSegments() {
-	for group := range c.segments {
-		c.written <- c.o.Target.Write(group)
-	}
+	return nil
 }
 
 // Fail stops the commit log because of an error elsewhere on the same disk (C4).

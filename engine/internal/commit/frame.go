@@ -2,7 +2,7 @@
 // batches of all partitions durable together. It knows frames, files and groups; what a batch means, which segment it also
 // lies in, and when a segment is durable, it leaves to the engine, which it calls by the Target interface.
 //
-// It is not a queue between producers and segments (segments are written beside the flush, not from this log) and nothing
+// It is not a queue between producers and segments (those are written from memory, when the batches are durable here) and nothing
 // reads it but recovery.
 //
 // # Files
@@ -49,7 +49,7 @@
 //	C1  Never two flushes in flight: when a frame is written, all below it are durable, and it says so (durable).
 //	C2  So a bad frame with a good one after it, or below a later frame's durable mark, is corruption; a bad frame that ends
 //	    the log is a torn write that nobody was promised. The two are never confused.
-//	C3  An entry is reported flushed only when its frame is flushed and Target.Write has written its segment.
+//	C3  An entry is reported flushed only when its frame is flushed; of an unlogged Committer, when Target.Write has written it.
 //	C4  The first error is final: nothing is flushed, retried or reported flushed after it.
 //	C5  A file is recycled only when a checkpoint that covers all of it is durable.
 package commit

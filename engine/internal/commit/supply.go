@@ -206,6 +206,13 @@ func (s *supply) wantsFile() bool {
 	return !s.done
 }
 
+// hasNext says that a file is prepared, or will be without another checkpoint.
+func (s *supply) hasNext() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ready != nil || len(s.spare) > 0 || len(s.used) < s.o.Files
+}
+
 // next takes the prepared file, waiting for it.
 func (s *supply) next() (*file, error) {
 	s.mu.Lock()

@@ -129,12 +129,6 @@ func (s *Segment) Write(bufs [][]byte, pos int64) error {
 	return s.file.WriteVec(bufs, pos)
 }
 
-// WriteUncached is Write for bytes that nobody will read soon: they do not stay in the page cache where that can be had.
-func (s *Segment) WriteUncached(bufs [][]byte, pos int64) error {
-	s.mustBeActive("write to")
-	return disk.WriteVecUncached(s.file, bufs, pos)
-}
-
 // File is the file, to be synced with others. It is valid while the segment is held.
 func (s *Segment) File() disk.File { return s.file }
 

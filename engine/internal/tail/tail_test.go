@@ -13,11 +13,21 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// put holds b only until it is named.
+func put(c *Cache, b []byte) (Ref, bool) {
+	held, by, ok := c.Hold(b)
+	if !ok {
+		return Ref{}, false
+	}
+	defer by.Release()
+	return by.Ref(held), true
+}
+
 func TestCacheForgetsTheOldest(t *testing.T) {
 	c := New(make([]byte, 4*100), 100, nil)
 	var refs []Ref
 	for i := range 40 { // 10 a chunk: the first chunk's are about to go
-		r, ok := c.Put(bytes.Repeat([]byte{byte(i)}, 10))
+		r, ok := put(c, bytes.Repeat([]byte{byte(i)}, 10))
 		if !ok {
 			t.Fatal("no room for", i)
 		}
@@ -31,7 +41,7 @@ func TestCacheForgetsTheOldest(t *testing.T) {
 		}
 		c.Unpin(r)
 	}
-	if _, ok := c.Put(make([]byte, 1)); !ok {
+	if _, ok := put(c, make([]byte, 1)); !ok {
 		t.Fatal("full")
 	}
 	for i, r := range refs {
@@ -47,36 +57,58 @@ func TestCacheForgetsTheOldest(t *testing.T) {
 
 func TestPinnedChunksArePassedOver(t *testing.T) {
 	c := New(make([]byte, 2*10), 10, nil)
-	first, _ := c.Put([]byte("aaaaaaaaaa"))
+	first, _ := put(c, []byte("aaaaaaaaaa"))
 	a, _ := c.Pin(first)
-	second, _ := c.Put([]byte("bbbbbbbbbb"))
-	if _, ok := c.Put([]byte("cccccccccc")); !ok {
+	second, _ := put(c, []byte("bbbbbbbbbb"))
+	if _, ok := put(c, []byte("cccccccccc")); !ok {
 		t.Error("the chunk that nobody reads is not taken again")
 	}
 	if _, ok := c.Pin(second); ok {
 		t.Error("T2: overwritten bytes are given")
 	}
-	third, ok := c.Put([]byte("dddddddddd"))
+	third, ok := put(c, []byte("dddddddddd"))
 	if !ok || string(a) != "aaaaaaaaaa" {
 		t.Errorf("T1: %q, %t", a, ok)
 	}
 	d, _ := c.Pin(third)
-	if _, ok := c.Put([]byte("e")); ok {
+	if _, ok := put(c, []byte("e")); ok {
 		t.Error("put where all is being read")
 	}
 	c.Unpin(first)
 	c.Unpin(third)
-	if r, ok := c.Put([]byte("f")); !ok || string(d) != "dddddddddd" {
+	if r, ok := put(c, []byte("f")); !ok || string(d) != "dddddddddd" {
 		t.Errorf("%v %t %q", r, ok, d)
+	}
+}
+
+func TestWhatIsHeldStays(t *testing.T) {
+	c := New(make([]byte, 3*10), 10, nil)
+	held, by, _ := c.Hold([]byte("aaaaaaaaaa"))
+	ref := by.Ref(held)
+	for i := range 20 {
+		if _, ok := put(c, bytes.Repeat([]byte{byte(i)}, 6)); !ok {
+			t.Fatal("no room beside what is held")
+		}
+	}
+	if b, ok := c.Pin(ref); !ok || string(b) != "aaaaaaaaaa" || string(held) != "aaaaaaaaaa" {
+		t.Errorf("T1: %q, %q, %t", held, b, ok)
+	}
+	by.Release()
+	c.Unpin(ref)
+	for range 3 {
+		put(c, make([]byte, 10))
+	}
+	if _, ok := c.Pin(ref); ok {
+		t.Error("T2: what is not held any more is there for ever")
 	}
 }
 
 func TestTooLargeOrTooSmall(t *testing.T) {
 	for name, c := range map[string]*Cache{"nil": nil, "no memory": New(nil, 10, nil), "one chunk": New(make([]byte, 19), 10, nil), "two": New(make([]byte, 20), 10, nil)} {
-		if _, ok := c.Put(make([]byte, 11)); ok {
+		if _, ok := put(c, make([]byte, 11)); ok {
 			t.Errorf("%s: took a batch larger than a chunk", name)
 		}
-		if _, ok := c.Put(make([]byte, 10)); ok != (name == "two") {
+		if _, ok := put(c, make([]byte, 10)); ok != (name == "two") {
 			t.Errorf("%s: took one as large as a chunk: %t", name, ok)
 		}
 		if _, ok := c.Pin(Ref{}); ok {
@@ -88,13 +120,13 @@ func TestTooLargeOrTooSmall(t *testing.T) {
 func TestMemoryIsGivenBackByTheLastReader(t *testing.T) {
 	freed := 0
 	c := New(make([]byte, 4*10), 10, func() { freed++ })
-	r, _ := c.Put([]byte("abc"))
+	r, _ := put(c, []byte("abc"))
 	b, _ := c.Pin(r)
 	c.Close()
 	if _, ok := c.Pin(r); ok || freed != 0 || string(b) != "abc" {
 		t.Errorf("T3: pinned after Close: %t; freed %d times under a reader", ok, freed)
 	}
-	if _, ok := c.Put([]byte("d")); ok {
+	if _, ok := put(c, []byte("d")); ok {
 		t.Error("put after Close")
 	}
 	c.Unpin(r)
@@ -124,7 +156,7 @@ func TestReadersAgainstTheWriter(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
 	for i := range 50_000 {
-		if r, ok := c.Put(bytes.Repeat([]byte{byte(i)}, 1+rng.IntN(300))); ok {
+		if r, ok := put(c, bytes.Repeat([]byte{byte(i)}, 1+rng.IntN(300))); ok {
 			refs <- r
 		}
 	}
@@ -142,7 +174,7 @@ func TestPutAllocatesNothing(t *testing.T) {
 		at++
 	}
 	if n := testing.AllocsPerRun(100, func() {
-		r, _ := c.Put(b)
+		r, _ := put(c, b)
 		log.Add(Entry{Base: at, Next: at + 1, Ref: r})
 		at++
 		if _, ok := c.Pin(r); ok {

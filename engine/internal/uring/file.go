@@ -70,6 +70,9 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
+// StartWriteback implements disk.Starter as far as the file below does.
+func (f *file) StartWriteback(off, n int64) error { return disk.StartWriteback(f.File, off, n) }
+
 // WriteVecUncached implements disk.Uncached as far as the file below does.
 func (f *file) WriteVecUncached(bufs [][]byte, off int64) error {
 	return disk.WriteVecUncached(f.File, bufs, off)
