@@ -185,25 +185,8 @@ func WriteCheckpoint(d disk.FS, name string, c *Checkpoint) error {
 // ReplaceFile replaces a small file durably: after it returns, and after a crash at any moment, the file is the old or the
 // new one, whole.
 func ReplaceFile(d disk.FS, name string, content []byte) error {
-	tmp := name + ".tmp"
-	if err := d.Remove(tmp); err != nil && !isNotExist(err) {
+	if err := disk.ReplaceFile(d, name, content); err != nil {
 		return err
 	}
-	f, err := d.Create(tmp)
-	if err != nil {
-		return err
-	}
-	if err = f.WriteVec([][]byte{content}, 0); err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = d.Rename(tmp, name)
-	}
-	if err == nil {
-		err = d.SyncDir(path.Dir(name))
-	}
-	return err
+	return d.SyncDir(path.Dir(name))
 }

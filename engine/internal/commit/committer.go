@@ -2,15 +2,12 @@ package commit
 
 import (
 	"errors"
-	"io/fs"
 	"runtime"
 	"sync"
 	"sync/atomic"
 
 	"github.com/streambus/streambus/engine/disk"
 )
-
-func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
 // ErrClosed: the commit log takes no more entries.
 var ErrClosed = errors.New("commit log is closed")

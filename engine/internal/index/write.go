@@ -27,8 +27,8 @@ const (
 	timeEntry   = 12
 )
 
-// TmpSuffix ends the names of files being written. What a crash leaves under such a name is worth nothing.
-const TmpSuffix = ".tmp"
+// TmpSuffix ends the names of files being written.
+const TmpSuffix = disk.TmpSuffix
 
 // writeBuffer is how much of each file a Writer holds back, in bytes: a multiple of both entries' sizes.
 const writeBuffer = 24 << 10

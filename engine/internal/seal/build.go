@@ -44,7 +44,7 @@ func Build(d disk.FS, s Source) (Header, error) {
 		return Header{}, err
 	}
 	h.tableCRC = crc32.Checksum(in.sums.table, castagnoli)
-	if err := replace(d, Name(s.Dir, s.Base), h.append(nil), in.sums.table); err != nil {
+	if err := disk.ReplaceFile(d, Name(s.Dir, s.Base), h.append(nil), in.sums.table); err != nil {
 		return Header{}, err
 	}
 	return h, nil

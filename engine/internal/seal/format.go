@@ -160,26 +160,3 @@ func readTable(f disk.File, h Header) ([]byte, error) {
 	}
 	return table, nil
 }
-
-// replace puts a whole, synced file in place of the one of that name. The name is durable after SyncDir.
-func replace(d disk.FS, name string, parts ...[]byte) error {
-	tmp := name + index.TmpSuffix
-	if err := removeIfThere(d, tmp); err != nil {
-		return err
-	}
-	f, err := d.Create(tmp)
-	if err != nil {
-		return err
-	}
-	if err = f.WriteVec(parts, 0); err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = d.Rename(tmp, name)
-	}
-	if err != nil {
-		_ = d.Remove(tmp) // if this fails too, whoever removes leftovers does it
-	}
-	return err
-}

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"io/fs"
 	"math"
 	"sync"
 
 	"github.com/streambus/streambus/engine/batch"
-	"github.com/streambus/streambus/engine/disk"
 )
 
 // step is how much of a .log is read at once: a whole number of blocks.
@@ -29,13 +27,6 @@ func (l Limiter) ask(n int) error {
 		return nil
 	}
 	return l(n)
-}
-
-func removeIfThere(d disk.FS, name string) error {
-	if err := d.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
 }
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 2*step); return &b }}
