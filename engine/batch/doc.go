@@ -27,6 +27,8 @@
 //	keyLength varint (-1 null) | key | valueLength varint (-1 null) | value |
 //	headers varint { keyLength varint | key | valueLength varint (-1 null) | value }
 //
+// A control batch holds one record that ends a transaction (marker.go).
+//
 // # Invariants
 //
 //	B1  A Batch returned by First or Next lies wholly inside the bytes given: every accessor is in range.
@@ -34,5 +36,5 @@
 //	    records are not compressed, every record's length adds up to the batch's.
 //	B3  Stamp changes bytes 0..7 and 12..15 only, so the CRC stays right and nothing is copied.
 //
-// Source: Kafka's documentation, "Message format"; KIP-98 for the producer fields.
+// Source: Kafka's documentation, "Message format"; KIP-98 for the producer fields and the markers.
 package batch
