@@ -387,3 +387,43 @@ func TestDropAndCreateBesideDeletions(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A segment that was begun too long ago is ended, once it holds something, and not while the clock is in doubt.
+func TestOldSegmentsAreRolled(t *testing.T) {
+	now := time.Date(2030, 1, 10, 0, 0, 0, 0, time.UTC)
+	o := smallOptions(disk.NewMem(), "/d")
+	o.Now = func() time.Time { return now }
+	e := mustOpen(t, o)
+	w := newWatcher()
+	l := mustLog(t, e, "t-0", LogOptions{Observer: w, SegmentAge: time.Hour})
+	segments := func(at time.Time) int {
+		e.tidy(at)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.parts)
+	}
+	for i, step := range []struct {
+		append bool
+		hours  int
+		want   int
+	}{
+		{false, 0, 1}, {false, 9, 1}, // empty
+		{true, 9, 1}, {false, 10, 1}, {false, 11, 2}, // begun at 9
+		{false, 20, 2}, // the new one is empty
+		{true, 21, 2}, {true, 22, 2}, {true, 23, 3},
+	} {
+		if step.append {
+			appendAll(t, l, w, makeBatch("x", 1, 0))
+		}
+		if got := segments(now.Add(time.Duration(step.hours) * time.Hour)); got != step.want {
+			t.Fatalf("step %d, at %d h: %d segments, want %d", i, step.hours, got, step.want)
+		}
+	}
+	appendAll(t, l, w, makeBatch("x", 1, 0))
+	if segments(time.Time{}) != 3 {
+		t.Error("rolled by a clock that is in doubt")
+	}
+	if got := values(t, l, 0, 1000); len(got) != 5 {
+		t.Errorf("%d records", len(got))
+	}
+}

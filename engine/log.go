@@ -93,6 +93,7 @@ type part struct {
 	// Guarded by log.mu.
 	dirty   bool      // flushed bytes since the last checkpoint
 	touched time.Time // when it was last written to, as far as known
+	first   time.Time // when it was first seen to hold something
 	lastPos int64     // where the last batch begins; -1: there is none
 	lastCRC uint32    // the CRC that stands in it
 	damage  []Damage  // what is not served any more, by offset

@@ -104,6 +104,7 @@ type LogOptions struct {
 	RetentionBytes     int64         // the oldest segments go while the others hold this much; 0: no limit
 	RetentionTime      time.Duration // segments go when their newest record is older; 0: no limit
 	SegmentBytes       int64         // a segment is rolled before it would grow past this; default 1 GiB, at most 2 GiB - 1
+	SegmentAge         time.Duration // and when it was begun so long ago, by its first batch or by the start of the program; 0: no limit
 	IndexIntervalBytes int           // bytes of log per sparse index entry; default 4096
 	MaxBatchBytes      int           // the largest batch taken (ErrTooLarge); default 1 MiB + 12
 	Compact            bool          // of each key, keep the last record (after which others may be deleted by retention, too)

@@ -24,7 +24,8 @@ func (e *Engine) tidyNowAndThen() {
 	}
 }
 
-// tidy deletes what retention lets go at a time; the zero time stands for an unknown one, at which nothing is too old.
+// tidy deletes what retention lets go at a time, and ends segments that are old enough; the zero time stands for an unknown one, at
+// which nothing is too old.
 func (e *Engine) tidy(now time.Time) {
 	for _, l := range e.open() {
 		e.care(l)
@@ -33,10 +34,39 @@ func (e *Engine) tidy(now time.Time) {
 		if err == nil {
 			err = l.Trim(start)
 		}
+		if err == nil {
+			err = l.rollOld(now)
+		}
 		if err != nil && e.Err() == nil {
-			e.o.Logger.Warn("retention could not delete", "log", l.name, "below", int64(start), "err", err)
+			e.o.Logger.Warn("could not delete what retention lets go, or begin a new segment", "log", l.name, "below", int64(start), "err", err)
 		}
 	}
+}
+
+// rollOld begins a new segment when the last one was begun too long ago (SegmentAge), so that its records can be deleted or compacted.
+// How long that is, is known to a TidyInterval.
+func (l *Log) rollOld(now time.Time) error {
+	if l.o.SegmentAge == 0 || now.IsZero() {
+		return nil
+	}
+	l.growing.Lock()
+	defer l.growing.Unlock()
+	l.mu.Lock()
+	if l.closed || l.tail == 0 {
+		l.mu.Unlock()
+		return nil
+	}
+	p := l.parts[len(l.parts)-1]
+	if p.first.IsZero() {
+		p.first = now
+	}
+	l.rolling = now.Sub(p.first) > l.o.SegmentAge
+	roll, base := l.rolling, l.next
+	l.mu.Unlock()
+	if !roll {
+		return nil
+	}
+	return l.roll(base)
 }
 
 // open lists the open logs.

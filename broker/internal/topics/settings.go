@@ -18,7 +18,7 @@ type setting struct {
 	check  func(v string) string
 }
 
-// settings are those that are taken. Some are stored and have no effect yet (segment.ms, preallocate, …);
+// settings are those that are taken. Some are stored and have no effect (preallocate, segment.jitter.ms, …);
 // what would change what clients are promised, and is not done, is refused instead.
 func (d Defaults) settings() []setting {
 	big := strconv.FormatInt(math.MaxInt64, 10)
@@ -97,6 +97,7 @@ func intSetting(given map[string]string, name string, byDefault int64) int64 {
 func (d Defaults) logOptions(given map[string]string, internal bool) engine.LogOptions {
 	o := engine.LogOptions{
 		SegmentBytes:       intSetting(given, "segment.bytes", d.SegmentBytes),
+		SegmentAge:         duration(intSetting(given, "segment.ms", 604800000)),
 		IndexIntervalBytes: int(intSetting(given, "index.interval.bytes", int64(d.IndexIntervalBytes))),
 		MaxBatchBytes:      int(intSetting(given, "max.message.bytes", int64(d.MaxBatchBytes))),
 		Reserve:            internal,

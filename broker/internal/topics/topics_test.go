@@ -286,12 +286,16 @@ func TestSettingsReachTheEngine(t *testing.T) {
 		"both":                 {map[string]string{"cleanup.policy": "compact,delete", "retention.bytes": "77"}, false, engine.LogOptions{Compact: true, MinDirtyRatio: 0.5, DeleteRetention: 24 * time.Hour, RetentionTime: week, RetentionBytes: 77}},
 		"compacted its way": {map[string]string{"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0", "min.compaction.lag.ms": "1000", "max.compaction.lag.ms": "2000", "delete.retention.ms": "5"}, false,
 			engine.LogOptions{Compact: true, MinDirtyRatio: 1e-9, MinCompactionLag: time.Second, MaxCompactionLag: 2 * time.Second, DeleteRetention: 5 * time.Millisecond}},
-		"the broker's own": {map[string]string{"flush.messages": "1000"}, true, engine.LogOptions{Reserve: true}},
+		"rolled every hour": {map[string]string{"segment.ms": "3600000"}, false, engine.LogOptions{RetentionTime: week, SegmentAge: time.Hour}},
+		"the broker's own":  {map[string]string{"flush.messages": "1000"}, true, engine.LogOptions{Reserve: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := defaults.logOptions(c.given, c.internal)
 			want := c.want
 			want.SegmentBytes, want.IndexIntervalBytes, want.MaxBatchBytes = 1<<20, 4096, 1<<16
+			if want.SegmentAge == 0 {
+				want.SegmentAge = week
+			}
 			if got != want {
 				t.Errorf("%+v, want %+v", got, want)
 			}
