@@ -132,10 +132,14 @@ func SyncAll(fs FS, files []File) error {
 // ErrCold says that the page cache does not hold what was asked for.
 var ErrCold = errors.New("not in the page cache")
 
-// Cached is what a File also implements when it can read without waiting for the disk.
+// Cached is what a File also implements when there is a page cache before the disk.
 type Cached interface {
 	// ReadCached is ReadAt, but for ErrCold after as many bytes as the page cache holds.
 	ReadCached(p []byte, off int64) (int, error)
+	// InCache says whether a read of the bytes [off, off+n), n above 0, would find all of them in the page cache, and none on the disk.
+	// It says nothing of how they came there: by a write, by somebody's read, or because the kernel read ahead. It is false where that
+	// cannot be told, and it may have changed when it returns.
+	InCache(off, n int64) bool
 }
 
 // ReadCached is Cached.ReadCached where f has it, and ErrCold otherwise.
@@ -144,6 +148,12 @@ func ReadCached(f File, p []byte, off int64) (int, error) {
 		return c.ReadCached(p, off)
 	}
 	return 0, ErrCold
+}
+
+// InCache is Cached.InCache where f has it, and false otherwise.
+func InCache(f File, off, n int64) bool {
+	c, ok := f.(Cached)
+	return ok && c.InCache(off, n)
 }
 
 // Uncached is what a File also implements when it can write without keeping the pages in memory.

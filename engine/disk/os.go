@@ -150,6 +150,28 @@ func (o *osFile) ReadCached(p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
+// noCachestat says that the kernel has no cachestat(2), which came with Linux 6.5, or that a filter forbids it.
+var noCachestat atomic.Bool
+
+// InCache implements Cached. There is no other exact way: mincore(2) wants a mapping, and preadv2(RWF_NOWAIT) for each page costs as much
+// as reading them.
+func (o *osFile) InCache(off, n int64) bool {
+	if off < 0 || n <= 0 || noCachestat.Load() {
+		return false
+	}
+	r, stat := unix.CachestatRange{Off: uint64(off), Len: uint64(n)}, unix.Cachestat_t{}
+	switch err := unix.Cachestat(uint(o.fd), &r, &stat, 0); err {
+	case nil:
+		return int64(stat.Cache) == (off+n-1)/osPage-off/osPage+1
+	case unix.ENOSYS, unix.EPERM:
+		noCachestat.Store(true)
+	}
+	return false
+}
+
+// osPage is the unit in which cachestat counts.
+var osPage = int64(os.Getpagesize())
+
 // rwfDontCache is RWF_DONTCACHE, since Linux 6.14.
 const rwfDontCache = 0x80
 

@@ -53,11 +53,7 @@ var lone = sync.Pool{New: func() any { return new([1]disk.ReadOp) }}
 // ReadAt reads what the page cache has by one plain call that cannot block, and the rest through the ring, so that many cold reads
 // at once do not take a thread each.
 func (f *file) ReadAt(p []byte, off int64) (int, error) {
-	if !f.hold() {
-		return f.File.ReadAt(p, off) // says that it is closed
-	}
-	n, err := disk.ReadCached(f.File, p, off)
-	f.release()
+	n, err := f.ReadCached(p, off)
 	if !errors.Is(err, disk.ErrCold) {
 		return n, err
 	}
@@ -72,6 +68,24 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 
 // StartWriteback implements disk.Starter as far as the file below does.
 func (f *file) StartWriteback(off, n int64) error { return disk.StartWriteback(f.File, off, n) }
+
+// ReadCached implements disk.Cached as far as the file below does.
+func (f *file) ReadCached(p []byte, off int64) (int, error) {
+	if !f.hold() {
+		return f.File.ReadAt(p, off) // says that it is closed
+	}
+	defer f.release()
+	return disk.ReadCached(f.File, p, off)
+}
+
+// InCache implements disk.Cached as far as the file below does.
+func (f *file) InCache(off, n int64) bool {
+	if !f.hold() {
+		return false
+	}
+	defer f.release()
+	return disk.InCache(f.File, off, n)
+}
 
 // WriteVecUncached implements disk.Uncached as far as the file below does.
 func (f *file) WriteVecUncached(bufs [][]byte, off int64) error {

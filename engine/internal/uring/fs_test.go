@@ -346,3 +346,30 @@ func TestOpen(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestInCachePassesThrough: a file of the ring says what the file below it says, and nothing of a closed one.
+func TestInCachePassesThrough(t *testing.T) {
+	everywhere(t, 4, func(t *testing.T, s *FS, _ *rand.Rand) {
+		name := path.Join(t.TempDir(), "f")
+		f, err := s.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.WriteVec([][]byte{make([]byte, 9000)}, 0); err != nil {
+			t.Fatal(err)
+		}
+		below := plain(f)
+		if got, want := disk.InCache(f, 0, 9000), disk.InCache(below, 0, 9000); got != want {
+			t.Errorf("in the cache: %t, below %t", got, want)
+		}
+		if n, err := disk.ReadCached(f, make([]byte, 9000), 0); n != 9000 && !errors.Is(err, disk.ErrCold) {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if disk.InCache(f, 0, 9000) {
+			t.Error("a closed file is in the cache")
+		}
+	})
+}
