@@ -180,3 +180,35 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 }
+
+// TestPrefixSumAndCRCLeaveNothingOut flips every bit of a batch: its own CRC notices, or the chain over the prefixes does, and never both
+// are silent.
+func TestPrefixSumAndCRCLeaveNothingOut(t *testing.T) {
+	var x Builder
+	x.Add(time.UnixMilli(5), []byte("k"), []byte("value"))
+	b := x.Batch()
+	b.Stamp(1<<40, 7)
+	before, want := uint32(0x1234), b.PrefixSum(0x1234)
+	for bit := range 8 * len(b) {
+		b[bit/8] ^= 1 << (bit % 8)
+		if b.ComputeCRC() == b.CRC() && b.PrefixSum(before) == want {
+			t.Errorf("bit %d goes unnoticed", bit)
+		}
+		b[bit/8] ^= 1 << (bit % 8)
+	}
+	if b.PrefixSum(before) != want || b[:HeaderSize].PrefixSum(before) != want || b.PrefixSum(0) == want {
+		t.Error("the sum is not one of the prefix and of what came before")
+	}
+	if n := testing.AllocsPerRun(100, func() { b.PrefixSum(before) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkPrefixSum(b *testing.B) {
+	var x Builder
+	x.Add(time.UnixMilli(5), nil, nil)
+	one, sum := x.Batch(), uint32(0)
+	for b.Loop() {
+		sum = one.PrefixSum(sum)
+	}
+}
