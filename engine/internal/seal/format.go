@@ -22,9 +22,10 @@ const BlockSize = 64 << 10
 
 const (
 	magic      = "SBSEALED"
-	version    = 1
+	version    = 2
 	headerSize = disk.PageSize
-	headerUsed = 100
+	headerUsed = 128
+	pinSize    = 4096
 	blockCRC   = 4
 )
 
@@ -40,8 +41,12 @@ type Header struct {
 	Newest     index.Stamp
 	Batches    int64
 	Index      index.Sums
+	Prefix     uint32       // batch.PrefixSum over all batches
+	End        batch.Offset // first offset of the segment that followed
+	Log        uint64       // id of the log
 
-	tableCRC uint32
+	tableCRC          uint32
+	firstCRC, lastCRC uint32 // pins
 }
 
 // blocks is how many checksums the table has.
@@ -75,6 +80,11 @@ func (h *Header) append(dst []byte) []byte {
 	le.PutUint32(b[88:], h.Index.OffsetsCRC)
 	le.PutUint32(b[92:], h.Index.Times)
 	le.PutUint32(b[96:], h.Index.TimesCRC)
+	le.PutUint32(b[100:], h.Prefix)
+	le.PutUint64(b[104:], uint64(h.End))
+	le.PutUint64(b[112:], h.Log)
+	le.PutUint32(b[120:], h.firstCRC)
+	le.PutUint32(b[124:], h.lastCRC)
 	le.PutUint32(b[8:], crc32.Checksum(b[12:], castagnoli))
 	return dst
 }
@@ -89,20 +99,23 @@ func parse(b []byte, base batch.Offset) (Header, error) {
 		return Header{}, fmt.Errorf("%w: the CRC of the header is %08x, it says %08x", ErrCorrupt, got, want)
 	}
 	if v, size := le.Uint32(b[12:]), le.Uint32(b[72:]); v != version || size != BlockSize {
-		return Header{}, fmt.Errorf("%w: version %d with blocks of %d bytes, this program knows version %d with %d; a newer one may have written it",
+		return Header{}, fmt.Errorf("%w: version %d with blocks of %d bytes, this program knows version %d with %d; another one may have written it",
 			ErrCorrupt, v, size, version, BlockSize)
 	}
 	h := Header{
 		Base: batch.Offset(le.Uint64(b[16:])), Next: batch.Offset(le.Uint64(b[24:])), Size: int64(le.Uint64(b[32:])),
 		Newest:   index.Stamp{Time: int64(le.Uint64(b[40:])), Base: batch.Offset(le.Uint64(b[48:])), Pos: int64(le.Uint64(b[56:]))},
 		Batches:  int64(le.Uint64(b[64:])),
-		tableCRC: le.Uint32(b[80:]),
-		Index:    index.Sums{Offsets: le.Uint32(b[84:]), OffsetsCRC: le.Uint32(b[88:]), Times: le.Uint32(b[92:]), TimesCRC: le.Uint32(b[96:])},
+		Prefix:   le.Uint32(b[100:]),
+		End:      batch.Offset(le.Uint64(b[104:])),
+		Log:      le.Uint64(b[112:]),
+		tableCRC: le.Uint32(b[80:]), firstCRC: le.Uint32(b[120:]), lastCRC: le.Uint32(b[124:]),
+		Index: index.Sums{Offsets: le.Uint32(b[84:]), OffsetsCRC: le.Uint32(b[88:]), Times: le.Uint32(b[92:]), TimesCRC: le.Uint32(b[96:])},
 	}
 	switch {
 	case h.Base != base:
 		return Header{}, fmt.Errorf("%w: it seals segment %d, not %d", ErrCorrupt, h.Base, base)
-	case h.Size < 0 || h.Size > math.MaxInt32 || h.Next < h.Base || h.Next-h.Base > math.MaxInt32+1 || int64(le.Uint32(b[76:])) != h.blocks(),
+	case h.Size < 0 || h.Size > math.MaxInt32 || h.Next < h.Base || h.Next-h.Base > math.MaxInt32+1 || h.End < h.Next || int64(le.Uint32(b[76:])) != h.blocks(),
 		h.Batches < 0 || h.Batches > h.Size/batch.HeaderSize, h.Newest.Pos < 0 || h.Newest.Pos > h.Size:
 		return Header{}, fmt.Errorf("%w: impossible values %+v", ErrCorrupt, h)
 	}
@@ -149,9 +162,59 @@ func readFull(f disk.File, p []byte, off int64) error {
 	return err
 }
 
+// CheckPins says whether the .log begins and ends as it did when it was sealed. It reads 8 KiB of it. Errors: ErrCorrupt, I/O errors.
+func (h *Header) CheckPins(log io.ReaderAt) error {
+	b := make([]byte, min(pinSize, h.Size))
+	for _, pin := range []struct {
+		at   int64
+		want uint32
+	}{{0, h.firstCRC}, {h.Size - int64(len(b)), h.lastCRC}} {
+		if n, err := log.ReadAt(b, pin.at); n < len(b) {
+			if err == nil || errors.Is(err, io.EOF) {
+				return fmt.Errorf("%w: it ends at byte %d, not %d", ErrCorrupt, pin.at+int64(n), h.Size)
+			}
+			return err
+		}
+		if got := crc32.Checksum(b, castagnoli); got != pin.want {
+			return fmt.Errorf("%w: the CRC of bytes [%d, %d) is %08x, it was sealed with %08x", ErrCorrupt, pin.at, pin.at+int64(len(b)), got, pin.want)
+		}
+		if h.Size <= pinSize {
+			break // both pins are the whole of it
+		}
+	}
+	return nil
+}
+
+// Table is the checksums of a .log's blocks as the .seal holds them, 4 bytes each.
+type Table []byte
+
+// ReadTable reads the table of a segment whose header was read before: it must stand in the file still. Errors: as Read.
+func ReadTable(d disk.FS, dir string, h Header) (Table, error) {
+	name := Name(dir, h.Base)
+	f, now, err := open(d, name, h.Base)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	if now != h {
+		return nil, fmt.Errorf("%s: %w: it was replaced by that of another .log", name, ErrCorrupt)
+	}
+	t, err := readTable(f, h)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return t, nil
+}
+
+// Sum is the checksum of the i-th block.
+func (t Table) Sum(i int64) uint32 { return binary.LittleEndian.Uint32(t[i*blockCRC:]) }
+
+// Holds says whether b is the i-th block as it was sealed.
+func (t Table) Holds(i int64, b []byte) bool { return crc32.Checksum(b, castagnoli) == t.Sum(i) }
+
 // readTable reads and checks the checksums of the blocks.
-func readTable(f disk.File, h Header) ([]byte, error) {
-	table := make([]byte, blockCRC*h.blocks()) // at most 128 KiB: Size is below 2^31
+func readTable(f disk.File, h Header) (Table, error) {
+	table := make(Table, blockCRC*h.blocks()) // at most 128 KiB: Size is below 2^31
 	if err := readFull(f, table, headerSize); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"hash/crc32"
+	"io/fs"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -98,7 +99,7 @@ func sealed(t testing.TB, log []byte) (*disk.Mem, Header) {
 }
 
 func source(log []byte) Source {
-	return Source{Dir: "/", Base: base, Log: bytes.NewReader(log), Size: int64(len(log))}
+	return Source{Dir: "/", Base: base, Log: bytes.NewReader(log), Size: int64(len(log)), LogID: 77, End: base + 1<<40}
 }
 
 func verify(t testing.TB, d disk.FS) (all []Damage) {
@@ -121,10 +122,12 @@ func TestBuildSaysWhatTheSegmentHolds(t *testing.T) {
 			}
 			want := Header{
 				Base: base, Next: base, Size: int64(len(log)), Newest: index.Stamp{Time: -1}, Batches: int64(len(all)),
-				Index: h.Index, tableCRC: h.tableCRC,
+				Index: h.Index, End: base + 1<<40, Log: 77, tableCRC: h.tableCRC,
+				firstCRC: crc32.Checksum(log[:min(4096, len(log))], castagnoli), lastCRC: crc32.Checksum(log[max(0, len(log)-4096):], castagnoli),
 			}
 			for _, p := range all {
 				want.Next = p.NextOffset()
+				want.Prefix = p.PrefixSum(want.Prefix)
 				if p.MaxTimestamp() > want.Newest.Time {
 					want.Newest = index.Stamp{Time: p.MaxTimestamp(), Base: p.BaseOffset(), Pos: p.pos}
 				}
@@ -139,6 +142,9 @@ func TestBuildSaysWhatTheSegmentHolds(t *testing.T) {
 			b := content(t, d, Name("/", base))
 			if !bytes.Equal(b[headerSize:], table) || !bytes.Equal(b[headerUsed:headerSize], make([]byte, headerSize-headerUsed)) {
 				t.Error("the table does not hold the blocks' checksums, or the page is not filled with zeros")
+			}
+			if got, err := ReadTable(d, "/", h); err != nil || !bytes.Equal(got, table) {
+				t.Errorf("ReadTable: %d bytes, %v", len(got), err)
 			}
 			x, err := index.Open(d, "/", base, index.Bounds{Size: h.Size, Next: h.Next, Sums: &h.Index})
 			if err != nil {
@@ -240,10 +246,91 @@ func TestBuildRefuses(t *testing.T) {
 		t.Error("a file shorter than said:", err)
 	}
 	stop := errors.New("stop")
+	over := source(log)
+	over.End = last.NextOffset() - 1
+	if _, err := Build(disk.NewMem(), over); !errors.Is(err, ErrCorrupt) {
+		t.Error("a segment that goes on where the next one begins:", err)
+	}
+	no := errors.New("no")
+	picky, d := source(log), disk.NewMem()
+	picky.Accept = func(h Header) error {
+		if h.Next != last.NextOffset() || h.Prefix == 0 {
+			t.Errorf("asked about %+v", h)
+		}
+		return no
+	}
+	if _, err := Build(d, picky); !errors.Is(err, no) {
+		t.Error("not accepted, and:", err)
+	}
+	if entries, _ := d.ReadDir("/"); len(entries) > 0 {
+		t.Errorf("not accepted, and %v are there", entries)
+	}
 	limited := source(log)
 	limited.Limit = func(int) error { return stop }
 	if _, err := Build(disk.NewMem(), limited); !errors.Is(err, stop) {
 		t.Error("the limiter's error:", err)
+	}
+}
+
+// TestPins: every flip in the first and last 4 KiB, or in all of a small .log, is told by two reads of a page; so is one that is shorter.
+func TestPins(t *testing.T) {
+	rng := newRand(t)
+	for _, size := range []int{0, 300, 4000, 9000, 70_000} {
+		log, _ := fill(rng, size, 500)
+		_, h := sealed(t, log)
+		if err := h.CheckPins(bytes.NewReader(log)); err != nil {
+			t.Fatalf("%d bytes: %v", len(log), err)
+		}
+		stride := 1
+		if testing.Short() {
+			stride = 97
+		}
+		for bit := 0; bit < 8*len(log); bit += stride {
+			i := bit / 8
+			log[i] ^= 1 << (bit % 8)
+			err := h.CheckPins(bytes.NewReader(log))
+			log[i] ^= 1 << (bit % 8)
+			if pinned := i < 4096 || i >= len(log)-4096; pinned != errors.Is(err, ErrCorrupt) {
+				t.Fatalf("bit %d of %d bytes, pinned %t: %v", bit, len(log), pinned, err)
+			}
+		}
+		if len(log) > 0 && !errors.Is(h.CheckPins(bytes.NewReader(log[1:])), ErrCorrupt) {
+			t.Errorf("%d bytes and one is missing", len(log))
+		}
+	}
+}
+
+// TestReadTableWantsTheSealThatWasOpened: one that was replaced, harmed or removed meanwhile is not taken for it.
+func TestReadTableWantsTheSealThatWasOpened(t *testing.T) {
+	log, _ := fill(newRand(t), 3*BlockSize, 2000)
+	d, h := sealed(t, log)
+	name := Name("/", base)
+	b := content(t, d, name)
+	for _, at := range []int{5, 9, 113, headerSize, len(b) - 1} {
+		f, err := d.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = f.WriteVec([][]byte{{b[at] ^ 1}}, int64(at))
+		if _, err := ReadTable(d, "/", h); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), name) {
+			t.Errorf("a flip in byte %d: %v", at, err)
+		}
+		_ = f.WriteVec([][]byte{b[at : at+1]}, int64(at))
+	}
+	if _, err := ReadTable(d, "/", h); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Build(d, source(log[:0])); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadTable(d, "/", h); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("replaced, and %v", err)
+	}
+	if err := d.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadTable(d, "/", h); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
 	}
 }
 
@@ -304,7 +391,7 @@ func FuzzRead(f *testing.F) {
 	whole := content(f, d, Name("/", base))
 	f.Add(whole)
 	f.Add(whole[:headerSize])
-	huge := Header{Base: base, Next: base + 5, Size: 1<<31 - 1}
+	huge := Header{Base: base, Next: base + 5, End: base + 5, Size: 1<<31 - 1}
 	f.Add(huge.append(nil))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -318,7 +405,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil && !errors.Is(err, ErrCorrupt) {
 			t.Fatal(err)
 		}
-		if err == nil && (h.Base != base || h.Size < 0 || int64(len(b)) != headerSize+4*h.blocks()) {
+		if err == nil && (h.Base != base || h.Size < 0 || h.End < h.Next || int64(len(b)) != headerSize+4*h.blocks()) {
 			t.Fatalf("%+v", h)
 		}
 		if err := Verify(d, "/", base, nil, func(x Damage) {

@@ -95,14 +95,20 @@ func (s *stream) skip(n int) {
 	s.at += int64(n)
 }
 
-// summer sums the blocks of what it is given in order.
+// summer sums the blocks of what it is given in order, and its first and last bytes.
 type summer struct {
 	table []byte
 	crc   uint32
 	have  int // bytes of the block that crc covers
+
+	first, last []byte // at most pinSize each
 }
 
 func (s *summer) add(p []byte) {
+	s.first = append(s.first, p[:min(len(p), pinSize-len(s.first))]...)
+	tail := p[max(0, len(p)-pinSize):]
+	keep := min(len(s.last), pinSize-len(tail))
+	s.last = append(append(s.last[:0], s.last[len(s.last)-keep:]...), tail...)
 	for len(p) > 0 {
 		n := min(len(p), BlockSize-s.have)
 		s.crc = crc32.Update(s.crc, castagnoli, p[:n])
@@ -120,6 +126,11 @@ func (s *summer) end() {
 		s.table = binary.LittleEndian.AppendUint32(s.table, s.crc)
 	}
 	s.crc, s.have = 0, 0
+}
+
+// pins are the checksums of the first and last bytes.
+func (s *summer) pins() (first, last uint32) {
+	return crc32.Checksum(s.first, castagnoli), crc32.Checksum(s.last, castagnoli)
 }
 
 // next takes the next batch off the stream, checked in full (L2). after is the offset that it may not lie below.

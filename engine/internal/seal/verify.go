@@ -1,7 +1,6 @@
 package seal
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -54,9 +53,8 @@ type verifier struct {
 	limit  Limiter
 	report func(Damage)
 	h      Header
-	table  []byte
+	table  Table
 	bad    []error // of each block; nil: good
-	have   int64   // bytes of the .log that there are, at most h.Size
 }
 
 // damaged says whether an error is damage, and not a reason to stop.
@@ -146,7 +144,6 @@ func (v *verifier) log(indexed bool) error {
 	if err != nil {
 		return err
 	}
-	v.have = min(size, v.h.Size)
 	v.bad = make([]error, v.h.blocks())
 	if err := v.blocks(f); err != nil {
 		return err
@@ -185,8 +182,7 @@ func (v *verifier) blocks(f disk.File) error {
 					continue
 				}
 			}
-			want := binary.LittleEndian.Uint32(v.table[pos/BlockSize*blockCRC:])
-			if got := crc32.Checksum(block, castagnoli); got != want {
+			if want, got := v.table.Sum(pos/BlockSize), crc32.Checksum(block, castagnoli); got != want {
 				v.bad[pos/BlockSize] = fmt.Errorf("%w: the CRC of the block is %08x, it was sealed with %08x", ErrCorrupt, got, want)
 			}
 		}
@@ -204,6 +200,7 @@ func (v *verifier) ranges(name string, f disk.File, indexed bool) {
 			x = nil // without it the offsets named are only wider
 		}
 	}
+	l := locator{f: f, h: v.h, x: x, good: func(block int64) bool { return v.bad[block] == nil }}
 	for i := 0; i < len(v.bad); i++ {
 		if v.bad[i] == nil {
 			continue
@@ -213,77 +210,10 @@ func (v *verifier) ranges(name string, f disk.File, indexed bool) {
 			i++
 		}
 		lo, hi := int64(from)*BlockSize, min(int64(i+1)*BlockSize, v.h.Size)
-		first, next := v.touched(f, x, lo, hi)
+		first, next := l.touched(lo, hi)
 		v.report(Damage{Path: name, Lo: lo, Hi: hi, First: first, Next: next, Err: fmt.Errorf("%s at byte %d: %w", name, lo, v.bad[from])})
 	}
 	if x != nil {
 		_ = x.Close() // only read
 	}
-}
-
-// touched names the offsets of the batches that overlap [lo, hi), a run of bad blocks with good ones around it. x may be nil.
-func (v *verifier) touched(f disk.File, x *index.Files, lo, hi int64) (first, next batch.Offset) {
-	first, next = v.base, v.h.Next
-	pos, found := v.floor(x, lo), false
-	for pos < hi {
-		h, ok := v.header(f, pos)
-		if !ok {
-			break
-		}
-		size, _ := batch.SizeOf(h) // header has looked
-		switch {
-		case pos+size <= lo:
-			first = h.NextOffset()
-		case !found:
-			first, found = h.BaseOffset(), true
-		}
-		if pos += size; pos >= hi {
-			return first, h.NextOffset()
-		}
-	}
-	for x != nil { // the end cannot be walked to: the next batch that is indexed and whose header is good is harmless
-		at, ok, err := x.NextPosition(hi)
-		if !ok || err != nil {
-			break
-		}
-		if h, ok := v.header(f, at); ok {
-			return first, h.BaseOffset()
-		}
-		hi = at + 1
-	}
-	return first, next
-}
-
-// floor is the last indexed batch at or before pos whose header is good.
-func (v *verifier) floor(x *index.Files, pos int64) int64 {
-	for x != nil && pos > 0 {
-		at, err := x.FloorPosition(pos)
-		if err != nil {
-			return 0
-		}
-		if v.good(at) {
-			return at
-		}
-		pos = at - 1
-	}
-	return 0
-}
-
-// good says that the bytes of a header at pos are covered by good checksums.
-func (v *verifier) good(pos int64) bool {
-	end := pos + batch.HeaderSize
-	return end <= v.have && v.bad[pos/BlockSize] == nil && v.bad[(end-1)/BlockSize] == nil
-}
-
-// header reads the header at pos, if it is good.
-func (v *verifier) header(f disk.File, pos int64) (batch.Batch, bool) {
-	if !v.good(pos) {
-		return nil, false
-	}
-	h := make(batch.Batch, batch.HeaderSize)
-	if err := readFull(f, h, pos); err != nil {
-		return nil, false
-	}
-	size, err := batch.SizeOf(h)
-	return h, err == nil && size <= v.h.Size-pos
 }

@@ -85,7 +85,22 @@ func TestDamageNamesWhatItTouches(t *testing.T) {
 			_ = f.WriteVec([][]byte{{log[at] ^ 1<<rng.IntN(8)}}, at)
 		}
 		named := map[int64]bool{}
+		table, err := ReadTable(d, "/", h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := index.Open(d, "/", base, index.Bounds{Size: h.Size, Next: h.Next, Sums: &h.Index})
+		if err != nil {
+			t.Fatal(err)
+		}
+		located := func(lo, hi int64) [2]batch.Offset {
+			first, next := Locate(f, h, table, x, lo, hi)
+			return [2]batch.Offset{first, next}
+		}
 		for _, x := range verify(t, d) {
+			if got, want := located(x.Lo, x.Hi), [2]batch.Offset{x.First, x.Next}; got != want {
+				t.Fatalf("round %d: Locate says %v, Verify %v", round, got, want)
+			}
 			if x.Path != logName || !errors.Is(x.Err, ErrCorrupt) || x.Lo%BlockSize != 0 || changed[(x.Lo-1)/BlockSize] && x.Lo > 0 {
 				t.Fatalf("round %d: %+v", round, x)
 			}
@@ -93,6 +108,9 @@ func TestDamageNamesWhatItTouches(t *testing.T) {
 				named[at/BlockSize] = true
 			}
 			checkTouched(t, all, h, x, changed)
+		}
+		if err := x.Close(); err != nil {
+			t.Error(err)
 		}
 		if !equalKeys(named, changed) {
 			t.Fatalf("round %d: blocks %v are named, %v were changed", round, named, changed)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"path"
 	"sync"
 
@@ -61,7 +62,7 @@ func (s *Segment) writeSideFiles(d disk.FS, size int64, next batch.Offset, limit
 		return h, nil, err
 	}
 	dir := path.Dir(s.Path)
-	h, err = seal.Build(d, seal.Source{Dir: dir, Base: s.Base, Log: s.file, Size: size, Interval: s.interval, Limit: limit})
+	h, err = seal.Build(d, seal.Source{Dir: dir, Base: s.Base, Log: s.file, Size: size, Interval: s.interval, End: math.MaxInt64, Limit: limit})
 	if errors.Is(err, seal.ErrCorrupt) {
 		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
