@@ -54,16 +54,20 @@ func (l *Log) sealRolled() {
 	l.sealing.Lock()
 	defer l.sealing.Unlock()
 	for {
-		p, end := l.unsealed()
+		p, next, end := l.unsealed()
 		if p == nil {
 			return
 		}
-		err := p.seg.Seal(l.e.o.FS, &l.mu, l.e.unhurried)
+		err := p.seg.Seal(l.e.o.FS, &l.mu, l.id, end, l.e.unhurried)
 		_ = p.seg.Release() // closes nothing that counts: the log or a reader holds it, or it is gone
 		switch {
 		case err == nil:
 		case errors.Is(err, segment.ErrCorrupt):
-			l.quarantine(p, Damage{l.name, p.seg.Base, end, fmt.Errorf("%w: %w", ErrCorrupt, err)})
+			d := Damage{l.name, p.seg.Base, next, fmt.Errorf("%w: %w", ErrCorrupt, err)}
+			if found := (*segment.Damage)(nil); errors.As(err, &found) {
+				d.First, d.Next = found.First, found.Next
+			}
+			l.quarantine(p, d)
 		case errors.Is(err, errStopped):
 			return
 		case l.isGone(): // the folder is being removed
@@ -92,15 +96,15 @@ func (l *Log) isGone() bool {
 	return l.closed
 }
 
-// unsealed is a segment to be sealed, acquired, and where it ends; nil when there is none.
-func (l *Log) unsealed() (*part, batch.Offset) {
+// unsealed is a segment to be sealed, acquired, where it ends, and where the one behind it begins; nil when there is none.
+func (l *Log) unsealed() (p *part, next, end batch.Offset) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, p := range l.parts {
 		if i+1 < len(l.parts) && !l.closed && !l.rolling && !p.seg.Sealed() && len(p.damage) == 0 && p.seg.Size() > 0 && l.written >= l.parts[i+1].seg.Base {
 			p.seg.Acquire()
-			return p, p.seg.Next()
+			return p, p.seg.Next(), l.parts[i+1].seg.Base
 		}
 	}
-	return nil, 0
+	return nil, 0, 0
 }

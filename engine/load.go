@@ -8,7 +8,6 @@ import (
 
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/internal/commit"
-	"github.com/streambus/streambus/engine/internal/index"
 	"github.com/streambus/streambus/engine/internal/producer"
 	"github.com/streambus/streambus/engine/internal/recap"
 	"github.com/streambus/streambus/engine/internal/segment"
@@ -80,7 +79,7 @@ func (l *Log) wanted(s commit.LogState) ([]batch.Offset, error) {
 // known is a recap that can be believed: what lies below it need not be looked at for producers and epochs.
 type known struct {
 	*recap.Recap
-	index []byte // of the segment that it ends in
+	index []byte // of the segment that it ends in, and its prefix sums
 }
 
 // readRecap takes producers and epochs from the recap; nil when there is none that is of this log as it is now.
@@ -98,7 +97,7 @@ func (l *Log) readRecap(s commit.LogState, bases []batch.Offset) (*known, error)
 	if err != nil || !same {
 		return nil, err
 	}
-	_, rest, err := index.ParseHeap(r.Rest, r.Segment, r.Position, r.Next)
+	rest, err := segment.SkipIndex(r.Rest, r.Segment, r.Position, r.Next)
 	if err != nil {
 		return nil, nil
 	}
@@ -181,7 +180,7 @@ func (l *Log) loadSegment(base batch.Offset, last bool, k *known) (next batch.Of
 // openPart opens a segment by its seal, or as one that is appended to. The last one is always the latter.
 func (l *Log) openPart(base batch.Offset, last bool, k *known) (*part, error) {
 	if !last {
-		seg, err := segment.OpenSealed(l.e.o.FS, l.dir, base)
+		seg, err := segment.OpenSealed(l.e.o.FS, l.dir, base, l.id)
 		if err == nil {
 			return newPart(l, seg), nil
 		}

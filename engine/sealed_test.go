@@ -37,8 +37,8 @@ func awaitSealed(t *testing.T, l *Log) {
 	}
 }
 
-// A log that was closed opens without a byte of its data being read, and reads, searches and refuses duplicates as before.
-func TestCleanStartReadsNoData(t *testing.T) {
+// A log that was closed opens by two pages of each segment, and reads, searches and refuses duplicates as before.
+func TestCleanStartReadsLittle(t *testing.T) {
 	mem := disk.NewMem()
 	o := smallOptions(mem, "/d")
 	lo := LogOptions{SegmentBytes: 3000, IndexIntervalBytes: 300}
@@ -69,8 +69,8 @@ func TestCleanStartReadsNoData(t *testing.T) {
 	})
 	again := mustOpen(t, o)
 	l2 := mustLog(t, again, "t-0", lo)
-	if n := reads.Load(); n > 1 { // one compares the last batch with the recap
-		t.Errorf("%d reads of data to open it", n)
+	if n := reads.Load(); n > 2*int64(len(l2.parts))+1 { // one compares the last batch with the recap
+		t.Errorf("%d reads of data to open %d segments", n, len(l2.parts))
 	}
 	if got := values(t, l2, 0, 1000); !slices.Equal(got, want) {
 		t.Errorf("%d records, want %d", len(got), len(want))

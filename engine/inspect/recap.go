@@ -8,14 +8,15 @@ import (
 	"github.com/streambus/streambus/engine/disk"
 )
 
-// The recap: drawn in engine/internal/recap/recap.go, the index in it in internal/index/heapfile.go, the producers in
-// internal/producer/snapshot.go.
+// The recap: drawn in engine/internal/recap/recap.go, the index in it in internal/index/heapfile.go, the prefix sums in
+// internal/segment/sums.go, the producers in internal/producer/snapshot.go.
 const (
-	recapMagic    = "SBRECAP1"
+	recapMagic    = "SBRECAP2"
 	recapHeader   = 64
 	recapEpoch    = 12
 	heapHeader    = 60
 	heapRun       = 127
+	groupSize     = 12
 	producerSize  = 12
 	sentSize      = 16
 	sentMost      = 5
@@ -75,7 +76,7 @@ func (r *run) recap(name string) error {
 		}
 	}
 	c := &cursor{w, recapHeader}
-	for _, part := range []func() error{func() error { return r.recapEpochs(c, epochs) }, func() error { return r.recapIndex(c) }, func() error { return r.recapProducers(c) }} {
+	for _, part := range []func() error{func() error { return r.recapEpochs(c, epochs) }, func() error { return r.recapIndex(c) }, func() error { return r.recapSums(c, int64(le.Uint64(h[24:]))) }, func() error { return r.recapProducers(c) }} {
 		if err := part(); errors.Is(err, io.ErrUnexpectedEOF) {
 			if got != crc {
 				return nil // told already
@@ -149,6 +150,29 @@ func (r *run) recapIndex(c *cursor) error {
 		}
 		if offset := base + int64(le.Uint32(b)); r.show() && offset >= int64(r.o.From) {
 			err = r.row(c.name, "point", Field{"at", at}, Field{"offset", offset}, Field{"position", int64(le.Uint32(b[4:]))}, Field{"state", "ok"})
+		}
+	}
+	return err
+}
+
+// recapSums shows the chain over the prefixes of the batches, and where it stood at each 64 KiB.
+func (r *run) recapSums(c *cursor, base int64) error {
+	at := c.pos
+	b, err := c.take(8)
+	if err != nil {
+		return err
+	}
+	n := int64(le.Uint32(b[4:]))
+	if r.show() {
+		err = r.row(c.name, "sums", Field{"at", at}, Field{"prefixes", hex32(le.Uint32(b))}, Field{"groups", n})
+	}
+	for i := int64(0); i < n && err == nil; i++ {
+		at := c.pos
+		if b, err = c.take(groupSize); err != nil {
+			return err
+		}
+		if r.show() {
+			err = r.row(c.name, "group", Field{"at", at}, Field{"position", int64(le.Uint32(b))}, Field{"offset", base + int64(le.Uint32(b[8:]))}, Field{"before", hex32(le.Uint32(b[4:]))})
 		}
 	}
 	return err

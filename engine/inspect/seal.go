@@ -15,10 +15,20 @@ import (
 const (
 	sealSuffix  = ".seal"
 	sealMagic   = "SBSEALED"
-	sealVersion = 1
+	sealVersion = 2
 	sealHeader  = disk.PageSize
 	blockCRC    = 4
+	sealPin     = 4096
 )
+
+// sealHead is what other files are held against.
+type sealHead struct {
+	base, next, end batch.Offset
+	size            int64
+	log             uint64
+	first, last     uint32 // pins
+	prefixes        uint32
+}
 
 // seal shows a seal, and checks it and everything that it seals and that is there.
 func (r *run) seal(name string) error {
@@ -27,14 +37,14 @@ func (r *run) seal(name string) error {
 		return err
 	}
 	defer w.close()
-	base, size, ok, err := r.sealHeader(w)
+	h, ok, err := r.sealHeader(w)
 	if err != nil || !ok {
 		return err
 	}
 	log := strings.TrimSuffix(name, sealSuffix) + logSuffix
 	_, named := baseOf(name, sealSuffix)
 	if r.show() && r.o.Records {
-		if err := r.blocks(w, log, size); err != nil {
+		if err := r.blocks(w, log, h.size); err != nil {
 			return err
 		}
 	}
@@ -45,39 +55,73 @@ func (r *run) seal(name string) error {
 	} else {
 		_ = f.Close() // only read
 	}
-	return r.sealed(path.Dir(name), base)
+	if err := r.pins(log, h); err != nil && !isMissing(err) {
+		return err
+	}
+	return r.sealed(path.Dir(name), h.base)
+}
+
+// pins checks the first and last bytes of the .log, by which an opening engine knows it.
+func (r *run) pins(log string, h sealHead) error {
+	w, err := r.open(log)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	n := min(sealPin, h.size)
+	if w.size != h.size { // told with the blocks
+		return nil
+	}
+	first, err := w.crc(0, n)
+	if err != nil {
+		return r.unreadable(w, 0, err)
+	}
+	last, err := w.crc(h.size-n, h.size)
+	switch {
+	case err != nil:
+		return r.unreadable(w, h.size-n, err)
+	case first != h.first && last != h.last:
+		return r.damage(at(log, 0, h.size).offsets(h.base, h.next), "neither its first nor its last %d bytes are those that were sealed: it is another file, or damaged; restore it from a copy", n)
+	}
+	return nil // a single one is told with its block
 }
 
 // sealHeader shows and checks the header and the table's checksum.
-func (r *run) sealHeader(w *window) (base batch.Offset, size int64, ok bool, err error) {
+func (r *run) sealHeader(w *window) (h sealHead, ok bool, err error) {
 	if w.size < sealHeader {
-		return 0, 0, false, r.damage(at(w.name, 0, w.size), "%d bytes, a seal has %d at least; %s", w.size, sealHeader, remake)
+		return h, false, r.damage(at(w.name, 0, w.size), "%d bytes, a seal has %d at least; %s", w.size, sealHeader, remake)
 	}
 	b, err := w.bytes(0, sealHeader)
 	if err != nil {
-		return 0, 0, false, r.unreadable(w, 0, err)
+		return h, false, r.unreadable(w, 0, err)
 	}
-	base, size = batch.Offset(le.Uint64(b[16:])), int64(le.Uint64(b[32:]))
+	h = sealHead{
+		base: batch.Offset(le.Uint64(b[16:])), next: batch.Offset(le.Uint64(b[24:])), end: batch.Offset(le.Uint64(b[104:])), size: int64(le.Uint64(b[32:])),
+		log: le.Uint64(b[112:]), first: le.Uint32(b[120:]), last: le.Uint32(b[124:]), prefixes: le.Uint32(b[100:]),
+	}
 	crc, got, blocks, tableCRC := le.Uint32(b[8:]), crcOf(b[12:]), int64(le.Uint32(b[76:])), le.Uint32(b[80:])
 	fields := []Field{
-		{"at", int64(0)}, {"base", int64(base)}, {"next", int64(le.Uint64(b[24:]))}, {"bytes", size}, {"batches", int64(le.Uint64(b[64:]))},
+		{"at", int64(0)}, {"log", h.log}, {"base", int64(h.base)}, {"next", int64(h.next)}, {"end", int64(h.end)}, {"bytes", h.size}, {"batches", int64(le.Uint64(b[64:]))},
 		{"newest", Millis(le.Uint64(b[40:]))}, {"newestAt", int64(le.Uint64(b[48:]))}, {"newestPosition", int64(le.Uint64(b[56:]))},
-		{"blocks", blocks}, {"offsets", int64(le.Uint32(b[84:]))}, {"times", int64(le.Uint32(b[92:]))}, {"crc", hex32(crc)},
+		{"blocks", blocks}, {"offsets", int64(le.Uint32(b[84:]))}, {"times", int64(le.Uint32(b[92:]))},
+		{"prefixes", hex32(h.prefixes)}, {"crc", hex32(crc)},
 	}
 	named, isNamed := baseOf(w.name, sealSuffix)
 	head := at(w.name, 0, sealHeader)
 	switch {
 	case string(b[:8]) != sealMagic:
-		return 0, 0, false, r.damage(head, "not a seal: it does not begin with %q; %s", sealMagic, remake)
+		return h, false, r.damage(head, "not a seal: it does not begin with %q; %s", sealMagic, remake)
 	case got != crc:
 		err = r.damage(head, "the checksum of the header is %s, it says %s; %s", hex32(got), hex32(crc), remake)
 	case le.Uint32(b[12:]) != sealVersion || le.Uint32(b[72:]) != seal.BlockSize:
-		err = r.damage(head, "version %d with blocks of %d bytes, this program reads version %d with %d: a newer one may have written it",
+		err = r.damage(head, "version %d with blocks of %d bytes, this program reads version %d with %d: another one may have written it",
 			le.Uint32(b[12:]), le.Uint32(b[72:]), sealVersion, seal.BlockSize)
-	case isNamed && base != named:
-		err = r.damage(head, "it seals segment %d, not %d: the files were mixed up; %s", base, named, remake)
-	case size < 0 || size > 1<<31 || blocks != (size+seal.BlockSize-1)/seal.BlockSize || w.size != sealHeader+blockCRC*blocks:
-		err = r.damage(head, "the file has %d bytes, the header says %d blocks of a .log of %d bytes; %s", w.size, blocks, size, remake)
+	case isNamed && h.base != named:
+		err = r.damage(head, "it seals segment %d, not %d: the files were mixed up; %s", h.base, named, remake)
+	case h.next < h.base || h.end < h.next:
+		err = r.damage(head, "impossible values: records of [%d, %d), and the next segment begins at %d; %s", h.base, h.next, h.end, remake)
+	case h.size < 0 || h.size > 1<<31 || blocks != (h.size+seal.BlockSize-1)/seal.BlockSize || w.size != sealHeader+blockCRC*blocks:
+		err = r.damage(head, "the file has %d bytes, the header says %d blocks of a .log of %d bytes; %s", w.size, blocks, h.size, remake)
 	default:
 		ok = true
 	}
@@ -87,7 +131,7 @@ func (r *run) sealHeader(w *window) (base batch.Offset, size int64, ok bool, err
 	if err == nil && r.show() {
 		err = r.row(w.name, "seal", append(fields, Field{"state", state(ok)})...)
 	}
-	return base, size, ok, err
+	return h, ok, err
 }
 
 func (r *run) sealTable(w *window, want uint32) (ok bool, err error) {

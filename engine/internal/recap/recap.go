@@ -1,12 +1,12 @@
 // Package recap is what a log keeps in memory, written down now and then, so that opening it reads only the batch headers that
-// came since: the index of the segment that is appended to, the producers, the leader epochs.
+// came since: the index and the prefix sums of the segment that is appended to, the producers, the leader epochs.
 //
 // It is a shortcut and never the truth: a recap that is missing, damaged, or not of this log as it is now, is ignored and
 // everything is read. So it is written without a sync.
 //
 // The file LOG/recap, little-endian, replaced as a whole:
 //
-//	 0  8  magic     "SBRECAP1"
+//	 0  8  magic     "SBRECAP2"
 //	 8  4  crc       CRC-32C of bytes [12, end)
 //	12  4  cuts      how often the log's end had been cut back
 //	16  8  log       id
@@ -17,7 +17,7 @@
 //	56  4  lastCRC   the CRC that stands in that batch: it must stand there still
 //	60  4  epochs    how many follow
 //	64  …  an epoch, 12 bytes:  0 4 epoch · 4 8 first offset
-//	 …  …  the index (internal/index, Heap)
+//	 …  …  the index (internal/index, Heap) and the prefix sums (internal/segment, prefixes)
 //	 …  …  the producers (internal/producer)
 package recap
 
@@ -37,7 +37,7 @@ import (
 var ErrCorrupt = errors.New("bad recap")
 
 const (
-	magic     = "SBRECAP1"
+	magic     = "SBRECAP2"
 	header    = 64
 	epochSize = 12
 	maxBytes  = 256 << 20
@@ -55,7 +55,7 @@ type Recap struct {
 	LastPos  int64
 	LastCRC  uint32
 	Epochs   []epochs.Entry
-	Rest     []byte // the index and the producers, encoded
+	Rest     []byte // the index, the prefix sums and the producers, encoded
 }
 
 // Append encodes a recap all but for Rest, which the caller appends before it calls Seal.

@@ -31,7 +31,7 @@ func TestSealFailsCleanly(t *testing.T) {
 			return nil
 		})
 		s.file = reopen(t, failing, &left, s.Path, s.file)
-		err := s.Seal(failing, new(sync.Mutex), nil)
+		err := s.Seal(failing, new(sync.Mutex), logID, never, nil)
 		done := left.Load() >= 0
 		left.Store(1 << 40) // the disk is well again
 		if done != (err == nil) || err == nil != s.Sealed() || err != nil && !errors.Is(err, broken) {
@@ -40,7 +40,7 @@ func TestSealFailsCleanly(t *testing.T) {
 		if !slices.Equal(answers(t, s, all), before) {
 			t.Fatalf("operation %d failed, and it answers otherwise", n)
 		}
-		if err := s.Seal(d, new(sync.Mutex), nil); err != nil {
+		if err := s.Seal(d, new(sync.Mutex), logID, never, nil); err != nil {
 			t.Fatalf("operation %d failed, sealed again: %v", n, err)
 		}
 		release(t, s)
@@ -73,7 +73,7 @@ func TestSealCrash(t *testing.T) {
 			mem := disk.NewMem()
 			s, all := rolled(t, mem, "/d", 0, 40, 300, rng)
 			if older { // sealed, opened again to be changed as compaction or truncation do, and longer now
-				if err := s.Seal(mem, new(sync.Mutex), nil); err != nil {
+				if err := s.Seal(mem, new(sync.Mutex), logID, never, nil); err != nil {
 					t.Fatal(err)
 				}
 				release(t, s)
@@ -88,10 +88,10 @@ func TestSealCrash(t *testing.T) {
 				return nil
 			})
 			s.file = reopen(t, cut, &left, s.Path, s.file)
-			err := s.Seal(cut, new(sync.Mutex), nil)
+			err := s.Seal(cut, new(sync.Mutex), logID, never, nil)
 			for range 12 {
 				after := mem.Crash(rng, []float64{0, 0.1, 0.5, 0.9, 1}[rng.IntN(5)])
-				again, oerr := OpenSealed(after, "/d", 0)
+				again, oerr := OpenSealed(after, "/d", 0, logID)
 				if errors.Is(oerr, ErrUnsealed) {
 					unsealed++
 					if err == nil {
@@ -133,7 +133,7 @@ func grow(t testing.TB, d disk.FS, all []placed, rng *rand.Rand) (*Segment, []pl
 	if err := Unseal(d, "/d", 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenSealed(d, "/d", 0); !errors.Is(err, ErrUnsealed) {
+	if _, err := OpenSealed(d, "/d", 0, logID); !errors.Is(err, ErrUnsealed) {
 		t.Fatal(err)
 	}
 	s, err := Open(d, "/d", 0, 300)
@@ -160,7 +160,7 @@ func TestUnsealCrash(t *testing.T) {
 	rng := newRand(t)
 	mem := disk.NewMem()
 	s, _ := rolled(t, mem, "/d", 0, 40, 300, rng)
-	if err := s.Seal(mem, new(sync.Mutex), nil); err != nil {
+	if err := s.Seal(mem, new(sync.Mutex), logID, never, nil); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // the second time there is nothing to do
@@ -173,7 +173,7 @@ func TestUnsealCrash(t *testing.T) {
 	}
 	release(t, s)
 	for range 50 {
-		if _, err := OpenSealed(mem.Crash(rng, rng.Float64()), "/d", 0); !errors.Is(err, ErrUnsealed) {
+		if _, err := OpenSealed(mem.Crash(rng, rng.Float64()), "/d", 0, logID); !errors.Is(err, ErrUnsealed) {
 			t.Fatal(err)
 		}
 	}
@@ -188,12 +188,12 @@ func TestRemoveCrash(t *testing.T) {
 	for n := 0; ; n++ {
 		mem := disk.NewMem()
 		s, all := rolled(t, mem, "/d", 0, 40, 300, rng)
-		if err := s.Seal(mem, new(sync.Mutex), nil); err != nil {
+		if err := s.Seal(mem, new(sync.Mutex), logID, never, nil); err != nil {
 			t.Fatal(err)
 		}
 		release(t, s)
 		neighbour, _ := rolled(t, mem, "/d", 1000, 3, 300, rng)
-		if err := neighbour.Seal(mem, new(sync.Mutex), nil); err != nil {
+		if err := neighbour.Seal(mem, new(sync.Mutex), logID, never, nil); err != nil {
 			t.Fatal(err)
 		}
 		release(t, neighbour)

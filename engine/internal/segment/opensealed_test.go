@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,12 +19,12 @@ import (
 	"github.com/streambus/streambus/engine/internal/seal"
 )
 
-// TestOpenSealedReadsNoLog counts: one read, of the seal's header; two mappings; nothing of the .log.
-func TestOpenSealedReadsNoLog(t *testing.T) {
+// TestOpenSealedReadsLittle counts: one read, of the seal's header; two mappings; two reads of the .log, of a page each.
+func TestOpenSealedReadsLittle(t *testing.T) {
 	held(t)
 	mem := disk.NewMem()
 	s, _ := rolled(t, mem, "/d", 0, 300, 500, newRand(t))
-	if err := s.Seal(mem, new(sync.Mutex), nil); err != nil {
+	if err := s.Seal(mem, new(sync.Mutex), logID, never, nil); err != nil {
 		t.Fatal(err)
 	}
 	release(t, s)
@@ -31,12 +32,12 @@ func TestOpenSealedReadsNoLog(t *testing.T) {
 	again, err := OpenSealed(disk.Inject(mem, func(op disk.Op, name string) error {
 		count[string(op)+" "+path.Ext(name)]++
 		return nil
-	}), "/d", 0)
+	}), "/d", 0, logID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	release(t, again)
-	want := map[string]int{"open .log": 1, "size .log": 1, "open .seal": 1, "size .seal": 1, "read .seal": 1, "map .index": 1, "map .timeindex": 1}
+	want := map[string]int{"open .log": 1, "size .log": 1, "read .log": 2, "open .seal": 1, "size .seal": 1, "read .seal": 1, "map .index": 1, "map .timeindex": 1}
 	if fmt.Sprint(count) != fmt.Sprint(want) {
 		t.Errorf("%v, want %v", count, want)
 	}
@@ -80,7 +81,7 @@ func TestOpenSealedTellsErrorsApart(t *testing.T) {
 	sealed := func() *disk.Mem {
 		d := disk.NewMem()
 		s, _ := rolled(t, d, "/d", 300, 300, 500, rng)
-		if err := s.Seal(d, new(sync.Mutex), nil); err != nil {
+		if err := s.Seal(d, new(sync.Mutex), logID, never, nil); err != nil {
 			t.Fatal(err)
 		}
 		release(t, s)
@@ -107,7 +108,7 @@ func TestOpenSealedTellsErrorsApart(t *testing.T) {
 		} {
 			d := sealed()
 			harm(d, names[suffix])
-			_, err := OpenSealed(d, "/d", 300)
+			_, err := OpenSealed(d, "/d", 300, logID)
 			swapped := what == "another's" && suffix == seal.Suffix && errors.Is(err, ErrCorrupt) // its size is not the .log's
 			if !swapped && !errors.Is(err, ErrUnsealed) || errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("%s %s: %v", suffix, what, err)
@@ -119,13 +120,17 @@ func TestOpenSealedTellsErrorsApart(t *testing.T) {
 		harm func(d *disk.Mem)
 		want error
 	}{
-		"a log that is shorter": {func(d *disk.Mem) { resize(t, d, names[Suffix], -1) }, ErrCorrupt},
-		"a log that is longer":  {func(d *disk.Mem) { resize(t, d, names[Suffix], 1) }, ErrCorrupt},
-		"a log that is gone":    {func(d *disk.Mem) { _ = d.Remove(names[Suffix]) }, fs.ErrNotExist},
+		"a log that is shorter":    {func(d *disk.Mem) { resize(t, d, names[Suffix], -1) }, ErrCorrupt},
+		"a log that is longer":     {func(d *disk.Mem) { resize(t, d, names[Suffix], 1) }, ErrCorrupt},
+		"a log that is gone":       {func(d *disk.Mem) { _ = d.Remove(names[Suffix]) }, fs.ErrNotExist},
+		"a flip in its first page": {func(d *disk.Mem) { flip(t, d, names[Suffix], 4095) }, ErrCorrupt},
+		"a flip at its end":        {func(d *disk.Mem) { flip(t, d, names[Suffix], size(t, d, names[Suffix])-4096) }, ErrCorrupt},
+		"a log of another's bytes": {func(d *disk.Mem) { swapLog(t, d, names[Suffix]) }, ErrCorrupt},
+		"another log's":            {func(d *disk.Mem) { reseal(t, d, logID+1) }, ErrCorrupt},
 	} {
 		d := sealed()
 		c.harm(d)
-		if _, err := OpenSealed(d, "/d", 300); !errors.Is(err, c.want) || errors.Is(err, ErrUnsealed) {
+		if _, err := OpenSealed(d, "/d", 300, logID); !errors.Is(err, c.want) || errors.Is(err, ErrUnsealed) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -137,10 +142,64 @@ func TestOpenSealedTellsErrorsApart(t *testing.T) {
 				}
 				return nil
 			})
-			if _, err := OpenSealed(d, "/d", 300); !errors.Is(err, cause) || errors.Is(err, ErrUnsealed) || errors.Is(err, ErrCorrupt) {
+			if _, err := OpenSealed(d, "/d", 300, logID); !errors.Is(err, cause) || errors.Is(err, ErrUnsealed) || errors.Is(err, ErrCorrupt) {
 				t.Errorf("%v at %s: %v", cause, op, err)
 			}
 		}
+	}
+}
+
+func size(t testing.TB, d disk.FS, name string) int64 {
+	t.Helper()
+	f, err := d.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := f.Size()
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// swapLog puts good batches of the same sizes and offsets, but with other values, in the place of a .log.
+func swapLog(t testing.TB, d disk.FS, name string) {
+	t.Helper()
+	f, err := d.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make([]byte, size(t, d, name))
+	if err := disk.ReadFull(f, all, 0); err != nil {
+		t.Fatal(err)
+	}
+	for rest := all; len(rest) > 0; {
+		b, err := batch.First(rest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b[30]++ // of a timestamp
+		binary.BigEndian.PutUint32(b[17:], b.ComputeCRC())
+		rest = rest[len(b):]
+	}
+	if err := errors.Join(f.WriteVec([][]byte{all}, 0), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// reseal seals segment 300 for another log.
+func reseal(t testing.TB, d disk.FS, log uint64) {
+	t.Helper()
+	s, err := Open(d, "/d", 300, 500)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Scan(size(t, d, s.Path), nil)
+	if err == nil {
+		err = s.Seal(d, new(sync.Mutex), log, never, nil)
+	}
+	if err := errors.Join(err, s.Release()); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -150,7 +209,7 @@ func TestCreateTrustsNoOldSeal(t *testing.T) {
 	rng := newRand(t)
 	d := disk.NewMem()
 	s, _ := rolled(t, d, "/d", 0, 40, 300, rng)
-	if err := s.Seal(d, new(sync.Mutex), nil); err != nil {
+	if err := s.Seal(d, new(sync.Mutex), logID, never, nil); err != nil {
 		t.Fatal(err)
 	}
 	release(t, s)
@@ -160,7 +219,7 @@ func TestCreateTrustsNoOldSeal(t *testing.T) {
 	s, _ = rolled(t, d, "/d", 0, 20, 300, rng)
 	release(t, s)
 	for range 20 {
-		if _, err := OpenSealed(d.Crash(rng, rng.Float64()), "/d", 0); !errors.Is(err, ErrUnsealed) {
+		if _, err := OpenSealed(d.Crash(rng, rng.Float64()), "/d", 0, logID); !errors.Is(err, ErrUnsealed) {
 			t.Fatal(err)
 		}
 	}
@@ -181,11 +240,11 @@ func rebuild(t testing.TB, d disk.FS, base batch.Offset) {
 	if _, err := s.Scan(size, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Seal(d, new(sync.Mutex), nil); err != nil {
+	if err := s.Seal(d, new(sync.Mutex), logID, never, nil); err != nil {
 		t.Fatal(err)
 	}
 	release(t, s)
-	if s, err = OpenSealed(d, "/d", base); err != nil {
+	if s, err = OpenSealed(d, "/d", base, logID); err != nil {
 		t.Fatal("sealed again, and:", err)
 	}
 	release(t, s)
@@ -196,7 +255,7 @@ func FuzzOpenSealed(f *testing.F) {
 	rng := rand.New(rand.NewPCG(8, 8))
 	d := disk.NewMem()
 	s, _ := rolled(f, d, "/d", 0, 30, 300, rng)
-	if err := s.Seal(d, new(sync.Mutex), nil); err != nil {
+	if err := s.Seal(d, new(sync.Mutex), logID, never, nil); err != nil {
 		f.Fatal(err)
 	}
 	release(f, s)
@@ -226,7 +285,7 @@ func FuzzOpenSealed(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		s, err := OpenSealed(d, "/", 0)
+		s, err := OpenSealed(d, "/", 0, logID)
 		if err != nil {
 			if !errors.Is(err, ErrUnsealed) && !errors.Is(err, ErrCorrupt) {
 				t.Fatal(err)
@@ -268,12 +327,12 @@ func BenchmarkOpen(b *testing.B) {
 		if _, err := s.Scan(int64(len(buf)), nil); err != nil {
 			b.Fatal(err)
 		}
-		if err := errors.Join(s.Seal(d, new(sync.Mutex), nil), s.Release()); err != nil {
+		if err := errors.Join(s.Seal(d, new(sync.Mutex), logID, never, nil), s.Release()); err != nil {
 			b.Fatal(err)
 		}
 	}
 	for name, open := range map[string]func(base batch.Offset) (*Segment, error){
-		"sealed": func(base batch.Offset) (*Segment, error) { return OpenSealed(d, dir, base) },
+		"sealed": func(base batch.Offset) (*Segment, error) { return OpenSealed(d, dir, base, logID) },
 		"scanned": func(base batch.Offset) (*Segment, error) {
 			s, err := Open(d, dir, base, 1)
 			if err != nil {

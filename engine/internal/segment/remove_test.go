@@ -16,7 +16,7 @@ func TestRetire(t *testing.T) {
 	held(t)
 	d := disk.NewMem()
 	s, all := rolled(t, d, "/d", 0, 50, 300, newRand(t))
-	if err := s.Seal(d, new(sync.Mutex), nil); err != nil {
+	if err := s.Seal(d, new(sync.Mutex), logID, never, nil); err != nil {
 		t.Fatal(err)
 	}
 	s.Acquire()

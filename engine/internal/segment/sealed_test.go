@@ -23,6 +23,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// What segments of these tests are sealed with: the id of their log, and where the next segment begins.
+const (
+	logID = 77
+	never = batch.Offset(1) << 40
+)
+
 var seedFlag = flag.Uint64("seed", 0, "seed of the random tests; 0 draws one")
 
 func newRand(t testing.TB) *rand.Rand {
@@ -143,7 +149,7 @@ func TestSealedAnswersAsBefore(t *testing.T) {
 			before := answers(t, s, all)
 			var mu sync.Mutex
 			for range 2 { // the second time there is nothing to do
-				if err := s.Seal(d, &mu, nil); err != nil {
+				if err := s.Seal(d, &mu, logID, never, nil); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -153,7 +159,7 @@ func TestSealedAnswersAsBefore(t *testing.T) {
 			if !slices.Equal(answers(t, s, all), before) {
 				t.Error("sealed, it answers otherwise")
 			}
-			again, err := OpenSealed(d, dir, base)
+			again, err := OpenSealed(d, dir, base, logID)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -226,7 +232,7 @@ func TestReadersDuringTheSwitch(t *testing.T) {
 				readers.Go(func() { w.read(rand.New(rand.NewPCG(uint64(round), uint64(r))), r > 0) })
 			}
 			w.await(&w.reads)
-			if err := w.s.Seal(d, &w.mu, nil); err != nil {
+			if err := w.s.Seal(d, &w.mu, logID, never, nil); err != nil {
 				t.Error(err)
 			}
 			w.await(&w.unlocked)
@@ -266,7 +272,7 @@ func TestSealRefuses(t *testing.T) {
 		d := disk.NewMem()
 		s, all := rolled(t, d, "/d", 0, 50, 500, rng)
 		harm(d, s)
-		if err := s.Seal(d, new(sync.Mutex), nil); !errors.Is(err, ErrCorrupt) || s.Sealed() {
+		if err := s.Seal(d, new(sync.Mutex), logID, never, nil); !errors.Is(err, ErrCorrupt) || s.Sealed() {
 			t.Errorf("%s: %v", what, err)
 		}
 		if s.FloorOffset(all[40].BaseOffset()) == 0 {
@@ -277,10 +283,10 @@ func TestSealRefuses(t *testing.T) {
 	d := disk.NewMem()
 	s, _ := rolled(t, d, "/d", 0, 50, 500, rng)
 	stop := errors.New("stop")
-	if err := s.Seal(d, new(sync.Mutex), func(int) error { return stop }); !errors.Is(err, stop) {
+	if err := s.Seal(d, new(sync.Mutex), logID, never, func(int) error { return stop }); !errors.Is(err, stop) {
 		t.Error(err)
 	}
-	if err := s.Seal(d, new(sync.Mutex), nil); err != nil {
+	if err := s.Seal(d, new(sync.Mutex), logID, never, nil); err != nil {
 		t.Error("tried again:", err)
 	}
 	for what, f := range map[string]func(){
@@ -305,7 +311,7 @@ func TestAFaultBeginsAtByteZero(t *testing.T) {
 	held(t)
 	d, dir := disk.OS{}, t.TempDir()
 	s, all := rolled(t, d, dir, 0, 1000, 1, newRand(t))
-	if err := s.Seal(d, new(sync.Mutex), nil); err != nil {
+	if err := s.Seal(d, new(sync.Mutex), logID, never, nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, suffix := range []string{index.OffsetSuffix, index.TimeSuffix} {

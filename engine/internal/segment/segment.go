@@ -5,14 +5,22 @@
 //
 //	active   Create, or Open and Scan: appended to; the index is in the heap and is rebuilt from the batch headers by Scan
 //	sealed   Seal, or OpenSealed: never written again; the index is mapped (internal/index), every block has a checksum
-//	         (internal/seal), and it opens without its bytes being read
+//	         (internal/seal), and it opens by its first and last 4 KiB
+//
+// Neither reading nor sending looks at the bytes. Who does not trust the disk calls Sums and CheckCold before:
+//
+//	l.mu.Lock()
+//	x := s.Sums()             // what is known now
+//	l.mu.Unlock()
+//	err := x.CheckCold(lo, hi) // *Damage names the bytes and offsets that are not what was written
 //
 // # Locks
 //
 // What changes while a segment is active (size, next offset, newest stamp, heap index) is guarded by the log's lock, which belongs to
 // the caller. That is also the lock under which Seal puts the mapped index in the place of the heap's. The mapped index is published by
 // an atomic pointer and never changes again: once Sealed is true the Floor methods need no lock, only a hold (Acquire), and better have
-// none, since a page of the mapping may have been evicted. Reads of bytes below Size never need a lock. Release takes none.
+// none, since a page of the mapping may have been evicted. So does Sums; what it gives needs no lock. Reads of bytes below Size never need
+// a lock. Release takes none.
 //
 // # Invariants
 //
@@ -22,6 +30,9 @@
 //	S4  A sealed segment is not written, cut or appended to; what must change it calls Unseal first and opens it anew.
 //	S5  Side files are believed only as a whole: by the header's CRC, and the CRCs in it (OpenSealed). The .log does not depend on them.
 //	S6  A file is cut or removed only after the last Release (Retire), so never under a reader or a mapping.
+//	S7  No bit of [0, Size) can change without Check noticing: the batches' own CRCs and the chain over what they leave out
+//	    (batch.PrefixSum), kept since the append, pin an active segment; block checksums a sealed one. Seal compares the chain before it
+//	    makes them; a recap and the checkpoint carry it over a restart.
 package segment
 
 import (
@@ -34,6 +45,7 @@ import (
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/disk"
 	"github.com/streambus/streambus/engine/internal/index"
+	"github.com/streambus/streambus/engine/internal/seal"
 )
 
 // ErrCorrupt: the file does not hold what it should.
@@ -55,15 +67,19 @@ func Name(base batch.Offset) string { return fmt.Sprintf("%020d%s", base, Suffix
 type Segment struct {
 	Base      batch.Offset // never changes
 	Path      string       // never changes
+	fs        disk.FS      // never changes
 	file      disk.File    // never changes
 	size      int64        // S1
 	next      batch.Offset // offset after the last record
 	allocated int64        // room reserved on the disk
 	interval  int64        // never changes
 	heap      index.Heap   // empty when sealed
-	newest    Stamp        // when sealed
+	prefixes  prefixes     // empty when sealed
+	trust     *trust       // another one when sealed
+	head      seal.Header  // when sealed
 
 	mapped atomic.Pointer[index.Files] // nil until sealed, then never changes
+	known  atomic.Pointer[known]       // of a sealed one: nil until Sums.bring, then never changes
 	faults atomic.Int64                // lookups that the mapped index could not answer
 	refs   atomic.Int32
 	gone   func() // set before the holder that sets it releases; called by the last one
@@ -83,7 +99,7 @@ func Create(fs disk.FS, dir string, base batch.Offset, interval int) (*Segment, 
 	if err != nil {
 		return nil, err
 	}
-	return open(f, name, base, interval), nil
+	return open(fs, f, name, base, interval), nil
 }
 
 // Open opens an existing file of which nothing is known yet: Size is 0 until Scan.
@@ -93,13 +109,13 @@ func Open(fs disk.FS, dir string, base batch.Offset, interval int) (*Segment, er
 	if err != nil {
 		return nil, err
 	}
-	return open(f, name, base, interval), nil
+	return open(fs, f, name, base, interval), nil
 }
 
-func open(f disk.File, name string, base batch.Offset, interval int) *Segment {
+func open(fs disk.FS, f disk.File, name string, base batch.Offset, interval int) *Segment {
 	s := &Segment{
-		Base: base, Path: name, file: f, next: base, interval: int64(interval),
-		heap: index.NewHeap(base, int64(interval)), newest: Stamp{Time: index.NoTime},
+		Base: base, Path: name, fs: fs, file: f, next: base, interval: int64(interval),
+		heap: index.NewHeap(base, int64(interval)), trust: new(trust),
 	}
 	s.refs.Store(1)
 	return s
@@ -172,12 +188,21 @@ func (s *Segment) Release() error {
 	return err
 }
 
-// Append makes the batch at position Size readable; h needs to hold its header only, size is the whole batch's.
+// Append makes the batch at position Size, which was just written, readable; h needs to hold its header only, size is the whole batch's.
 func (s *Segment) Append(h batch.Batch, size int64) {
 	s.mustBeActive("append to")
+	if at := len(s.prefixes.groups); s.take(h, size) {
+		s.trust.set(at, len(s.prefixes.groups)) // the whole group comes from memory
+	}
+}
+
+// take makes the batch at position Size readable; begins says that it begins a group.
+func (s *Segment) take(h batch.Batch, size int64) (begins bool) {
+	begins = s.prefixes.add(h, s.size, s.Base)
 	s.heap.Add(h, s.size)
 	s.next = h.NextOffset()
 	s.size += size
+	return begins
 }
 
 func (s *Segment) mustBeActive(what string) {
@@ -189,7 +214,7 @@ func (s *Segment) mustBeActive(what string) {
 // Newest is the batch with the largest time; Time is -1 when there is none.
 func (s *Segment) Newest() Stamp {
 	if s.Sealed() {
-		return s.newest
+		return s.head.Newest
 	}
 	return s.heap.Newest()
 }
@@ -285,21 +310,36 @@ func (s *Segment) corrupt(pos int64, format string, args ...any) error {
 	return fmt.Errorf("%w: %s at byte %d: %s", ErrCorrupt, s.Path, pos, fmt.Sprintf(format, args...))
 }
 
-// AppendIndex encodes the index of an active segment, for a recap. Under the log's lock.
-func (s *Segment) AppendIndex(dst []byte) []byte { return s.heap.Append(dst) }
+// AppendIndex encodes the index of an active segment and its prefix sums, for a recap. Under the log's lock.
+func (s *Segment) AppendIndex(dst []byte) []byte { return s.prefixes.append(s.heap.Append(dst)) }
 
 // Restore gives a segment just opened what AppendIndex encoded when it was size bytes long and ended at next, and gives what follows.
-// The caller makes sure that the bytes are of this segment, and that those below size have not changed since. Error: index.ErrCorrupt.
+// The caller makes sure that the bytes are of this segment. Those below size are not looked at: if they have changed since, Check finds
+// it, and so does Seal. Error: index.ErrCorrupt.
 func (s *Segment) Restore(b []byte, size int64, next batch.Offset) (rest []byte, err error) {
-	x, rest, err := index.ParseHeap(b, s.Base, size, next)
+	x, p, rest, err := parseIndex(b, s.Base, size, next)
 	if err != nil {
 		return nil, err
 	}
-	s.heap, s.size, s.next = x, size, next
+	s.heap, s.prefixes, s.size, s.next = x, p, size, next
 	return rest, nil
 }
 
-// Scan reads the headers of [Size, end) of a segment just opened and makes them readable, checking S1. next is the offset after the
+// SkipIndex checks what AppendIndex encoded of the segment that begins at base, as Restore does, and gives what follows.
+func SkipIndex(b []byte, base batch.Offset, size int64, next batch.Offset) (rest []byte, err error) {
+	_, _, rest, err = parseIndex(b, base, size, next)
+	return rest, err
+}
+
+func parseIndex(b []byte, base batch.Offset, size int64, next batch.Offset) (x index.Heap, p prefixes, rest []byte, err error) {
+	if x, rest, err = index.ParseHeap(b, base, size, next); err == nil {
+		p, rest, err = parsePrefixes(rest, base, size, next)
+	}
+	return x, p, rest, err
+}
+
+// Scan reads the headers of [Size, end) of a segment just opened and makes them readable, checking S1. The prefix sums are made of what it
+// finds: whether that is what was written, PrefixSum can tell, which the caller compares with the checkpoint's. next is the offset after the
 // last record (Base when there is none). each is called for every header in order; it may be nil. Errors as Walk.
 func (s *Segment) Scan(end int64, each func(h batch.Batch)) (next batch.Offset, err error) {
 	next = s.next
@@ -310,7 +350,7 @@ func (s *Segment) Scan(end int64, each func(h batch.Batch)) (next batch.Offset, 
 			return false
 		}
 		next = h.NextOffset()
-		s.Append(h, size)
+		s.take(h, size)
 		if each != nil {
 			each(h)
 		}

@@ -86,7 +86,7 @@ func TestIndexFindsWhatALinearSearchFinds(t *testing.T) {
 
 func TestScanRebuildsTheIndex(t *testing.T) {
 	s, all := fill(t, rand.New(rand.NewPCG(7, 7)), 1000, 600)
-	again := open(s.file, s.Path, s.Base, 600)
+	again := open(nil, s.file, s.Path, s.Base, 600)
 	var seen int
 	next, err := again.Scan(s.Size(), func(h batch.Batch) {
 		if h.BaseOffset() != all[seen].BaseOffset() {
@@ -97,8 +97,8 @@ func TestScanRebuildsTheIndex(t *testing.T) {
 	if err != nil || next != all[len(all)-1].NextOffset() || seen != len(all) {
 		t.Fatalf("next %d after %d batches, %v", next, seen, err)
 	}
-	if !reflect.DeepEqual(again.heap, s.heap) || again.Next() != s.Next() || again.Newest() != s.Newest() || again.Size() != s.Size() {
-		t.Error("the index rebuilt differs from the one kept while writing")
+	if !reflect.DeepEqual(again.heap, s.heap) || !reflect.DeepEqual(again.prefixes, s.prefixes) || again.PrefixSum() != s.PrefixSum() || again.Next() != s.Next() || again.Newest() != s.Newest() || again.Size() != s.Size() {
+		t.Error("the index or the sums rebuilt differ from those kept while writing")
 	}
 }
 
@@ -116,7 +116,7 @@ func TestWalkRefusesWhatIsNoBatch(t *testing.T) {
 	if err := s.Walk(1, s.Size(), none); !errors.Is(err, ErrCorrupt) {
 		t.Error("walked from the middle of a batch:", err)
 	}
-	back := open(s.file, s.Path, s.Base, 4096)
+	back := open(nil, s.file, s.Path, s.Base, 4096)
 	first := slices.Clone(all[10].Batch)
 	first.Stamp(all[3].BaseOffset(), 3)
 	if err := s.Write([][]byte{first}, all[10].pos); err != nil {
@@ -142,7 +142,7 @@ func TestReferences(t *testing.T) {
 			t.Error("one release too many goes unnoticed")
 		}
 	}()
-	other := open(s.file, s.Path, 0, 1)
+	other := open(nil, s.file, s.Path, 0, 1)
 	_ = other.Release()
 	_ = other.Release()
 }
@@ -165,7 +165,7 @@ func FuzzScan(f *testing.F) {
 		if err := file.WriteVec([][]byte{data}, 0); err != nil {
 			t.Fatal(err)
 		}
-		s := open(file, "/f", 1000, 100)
+		s := open(nil, file, "/f", 1000, 100)
 		next, err := s.Scan(int64(len(data)), nil)
 		if err != nil && !errors.Is(err, ErrCorrupt) {
 			t.Fatal(err)
