@@ -175,7 +175,7 @@ func (l *Log) state(clean bool) (s commit.LogState, d due) {
 	l.newNames, l.condemned = false, nil
 	for i, p := range l.parts {
 		if i == 0 || p.seg.Size() > 0 {
-			s.Segment, s.Position = p.seg.Base, p.seg.Size()
+			s.Segment, s.Position, s.Prefix = p.seg.Base, p.seg.Size(), p.seg.PrefixSum()
 		}
 		if p.dirty {
 			p.dirty = false

@@ -43,6 +43,9 @@ func (l *Log) load(s commit.LogState) error {
 		case base > next && !s.Compacted:
 			return fmt.Errorf("%w: log %s: the segment that begins at offset %d is missing; restore it from a copy", ErrCorrupt, l.name, next)
 		}
+		if end := l.sealedEnd(); end != batch.NoOffset && base != end {
+			return fmt.Errorf("%w: log %s: segment %s followed when the one below it was sealed, and it is missing; restore it from a copy", ErrCorrupt, l.name, segment.Name(end))
+		}
 		if next, err = l.loadSegment(base, i == len(bases)-1, known); err != nil {
 			return err
 		}
@@ -50,7 +53,30 @@ func (l *Log) load(s commit.LogState) error {
 	if next != s.End {
 		return fmt.Errorf("%w: log %s ends at offset %d, the checkpoint says %d", ErrCorrupt, l.name, next, s.End)
 	}
+	if err := l.unchanged(s); err != nil {
+		return err
+	}
 	l.epochs.TrimTo(l.start)
+	return nil
+}
+
+// sealedEnd is where the segment begins that follows the last part, as its seal says; NoOffset when there is none.
+func (l *Log) sealedEnd() batch.Offset {
+	if n := len(l.parts); n > 0 {
+		return l.parts[n-1].seg.End()
+	}
+	return batch.NoOffset
+}
+
+// unchanged says whether the last batches' offsets, lengths and epochs, which no CRC covers while a segment is appended to, are those that
+// the checkpoint summed.
+func (l *Log) unchanged(s commit.LogState) error {
+	for _, p := range l.parts {
+		if p.seg.Base == s.Segment && (p.seg.Size() != s.Position || p.seg.PrefixSum() != s.Prefix) {
+			return fmt.Errorf("%w: log %s: the headers in segment %s have %d bytes of batches and add up to %08x, the checkpoint says %d and %08x; restore it from a copy",
+				ErrCorrupt, l.name, segment.Name(s.Segment), p.seg.Size(), p.seg.PrefixSum(), s.Position, s.Prefix)
+		}
+	}
 	return nil
 }
 

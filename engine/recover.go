@@ -184,7 +184,10 @@ func (r *recovery) redo(at commit.LSN, e *commit.Entry) error {
 	if err := seg.Write([][]byte{e.Batch}, e.Position); err != nil {
 		return err
 	}
-	s.End, s.Segment, s.Position = next, e.Segment, e.Position+int64(len(e.Batch))
+	if e.Position == 0 {
+		s.Prefix = 0
+	}
+	s.End, s.Segment, s.Position, s.Prefix = next, e.Segment, e.Position+int64(len(e.Batch)), e.Batch.PrefixSum(s.Prefix)
 	r.logs[e.Log] = s
 	return nil
 }
@@ -202,6 +205,8 @@ func (r *recovery) segment(name string, e *commit.Entry) (*segment.Segment, erro
 	if errors.Is(err, fs.ErrNotExist) && e.Position == 0 {
 		r.names[dir] = true
 		seg, err = segment.Create(r.o.FS, dir, e.Segment, 0)
+	} else if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: the commit log goes on at byte %d of segment %s of log %s, which is missing; restore it from a copy", ErrCorrupt, e.Position, segment.Name(e.Segment), name)
 	}
 	if err != nil {
 		return nil, err
@@ -301,7 +306,7 @@ func (r *recovery) extend(s *commit.LogState) error {
 			continue
 		}
 		if base > s.Segment {
-			s.Segment, s.Position = base, 0
+			s.Segment, s.Position, s.Prefix = base, 0, 0
 		}
 		if err := r.extendFile(path.Join(dir, segment.Name(base)), s); err != nil {
 			return err
@@ -322,7 +327,7 @@ func (r *recovery) extendFile(name string, s *commit.LogState) error {
 		if b, err = readBatch(f, s.Position, size); err != nil || b == nil || b.BaseOffset() != s.End {
 			break
 		}
-		s.End = b.NextOffset()
+		s.End, s.Prefix = b.NextOffset(), b.PrefixSum(s.Prefix)
 		s.Position += int64(len(b))
 	}
 	if err == nil && s.Position > begin {
@@ -344,7 +349,7 @@ func (r *recovery) restart(s *commit.LogState) error {
 	if err != nil {
 		return err
 	}
-	s.End, s.Segment, s.Position = s.Start, s.Start, 0
+	s.End, s.Segment, s.Position, s.Prefix = s.Start, s.Start, 0, 0
 	return seg.Release()
 }
 

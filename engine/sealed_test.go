@@ -11,6 +11,7 @@ import (
 
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/disk"
+	"github.com/streambus/streambus/engine/internal/segment"
 )
 
 // awaitSealed waits until all segments but the last are sealed.
@@ -89,9 +90,6 @@ func TestRecapIsNeverTheTruth(t *testing.T) {
 		"none":    func(fs disk.FS) error { return fs.Remove("/d/t-0/recap") },
 		"damaged": func(fs disk.FS) error { return poke(fs, "/d/t-0/recap", 70) },
 		"half":    func(fs disk.FS) error { return cutTo(fs, "/d/t-0/recap", 100) },
-		"other last batch": func(fs disk.FS) error { // its CRC field, where nothing but the recap's comparison looks
-			return poke(fs, "/d/t-0/00000000000000000000.log", 17)
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			mem := disk.NewMem()
@@ -114,6 +112,38 @@ func TestRecapIsNeverTheTruth(t *testing.T) {
 				t.Errorf("a batch sent again: %+v, %v", dup, err)
 			}
 		})
+	}
+}
+
+// What no batch's CRC covers (an epoch, the CRC itself) is pinned by the checkpoint while a segment is appended to: with a recap and without.
+func TestCheckpointPinsThePrefixes(t *testing.T) {
+	for _, at := range []int64{0, 7, 10, 13, 17} {
+		for _, recap := range []bool{true, false} {
+			mem := disk.NewMem()
+			e := mustOpen(t, smallOptions(mem, "/d"))
+			w := newWatcher()
+			l := mustLog(t, e, "t-0", LogOptions{Observer: w})
+			appendAll(t, l, w, idempotent(5, 1, 0, 2))
+			if err := e.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if !recap {
+				if err := mem.Remove("/d/t-0/recap"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := poke(mem, "/d/t-0/00000000000000000000.log", at); err != nil {
+				t.Fatal(err)
+			}
+			e = mustOpen(t, smallOptions(mem, "/d"))
+			if l, err := e.OpenLog("t-0", LogOptions{}); err == nil { // by a recap that does not look there
+				if err := l.parts[0].seg.Sums().Check(0, 1<<30); !errors.Is(err, segment.ErrCorrupt) || !recap {
+					t.Errorf("byte %d, recap %t: %v", at, recap, err)
+				}
+			} else if !errors.Is(err, ErrCorrupt) {
+				t.Errorf("byte %d, recap %t: %v", at, recap, err)
+			}
+		}
 	}
 }
 

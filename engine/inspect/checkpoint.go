@@ -3,6 +3,7 @@ package inspect
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 
 	"github.com/streambus/streambus/engine/batch"
 )
@@ -11,9 +12,9 @@ var le = binary.LittleEndian
 
 // The checkpoint: drawn in engine/internal/commit/checkpoint.go.
 const (
-	checkpointMagic  = "SBCHKPT2"
+	checkpointMagic  = "SBCHKPT3"
 	checkpointHeader = 40
-	logStateSize     = 64
+	logStateSize     = 68
 	maxName          = 255
 )
 
@@ -39,6 +40,7 @@ type logState struct {
 	cutting    bool
 	compacted  bool
 	cleaned    batch.Offset
+	prefixes   uint32
 }
 
 // checkpoint reads the file. k is nil when it cannot be believed.
@@ -97,10 +99,11 @@ func (r *run) checkpointHeader(w *window, k *known) (good bool, n int64, err err
 	crc := le.Uint32(h[8:])
 	n = int64(le.Uint32(h[12:]))
 	k.lsn, k.next, k.clean, k.file = le.Uint64(h[16:]), le.Uint64(h[24:]), le.Uint32(h[32:])&1 != 0, le.Uint32(h[36:])
-	got, err := w.crc(12, w.size)
+	rest, err := w.crc(12, w.size)
 	if err != nil {
 		return false, -1, r.unreadable(w, 0, err)
 	}
+	got := crc32.Update(rest, castagnoli, []byte(checkpointMagic))
 	good = got == crc
 	if !good {
 		if err := r.damage(at(w.name, 0, w.size), "the checksum is %s, the header says %s; restore it or the data directory from a copy", hex32(got), hex32(crc)); err != nil {
@@ -127,7 +130,7 @@ func (r *run) checkpointLog(w *window, pos int64) (s *logState, size int64, bad 
 	s = &logState{
 		id: le.Uint64(b), start: batch.Offset(le.Uint64(b[8:])), end: batch.Offset(le.Uint64(b[16:])), segment: batch.Offset(le.Uint64(b[24:])),
 		position: int64(le.Uint32(b[32:])), lsn: le.Uint64(b[40:]), cuts: le.Uint32(b[48:]), unlogged: flags&1 != 0, cutting: flags&2 != 0, compacted: flags&4 != 0,
-		cleaned: batch.Offset(le.Uint64(b[56:])),
+		cleaned: batch.Offset(le.Uint64(b[56:])), prefixes: le.Uint32(b[64:]),
 	}
 	n := int64(le.Uint32(b[36:]))
 	if n > maxName || n > w.size-pos-logStateSize {
@@ -144,7 +147,7 @@ func (s *logState) fields(pos int64) []Field {
 	return []Field{
 		{"at", pos}, {"id", s.id}, {"start", int64(s.start)}, {"end", int64(s.end)}, {"segment", int64(s.segment)}, {"position", s.position},
 		{"lsn", s.lsn}, {"cuts", int64(s.cuts)}, {"unlogged", s.unlogged}, {"cutting", s.cutting}, {"compacted", s.compacted},
-		{"cleaned", int64(s.cleaned)}, {"name", s.name},
+		{"cleaned", int64(s.cleaned)}, {"prefixes", hex32(s.prefixes)}, {"name", s.name},
 	}
 }
 

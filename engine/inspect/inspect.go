@@ -238,7 +238,7 @@ func (k *known) extent(id uint64, base batch.Offset) extent {
 	}
 	ext := extent{next: batch.NoOffset, limit: batch.NoOffset}
 	if base == s.segment {
-		ext.sure, ext.next = s.position, s.end
+		ext.sure, ext.next, ext.prefixes, ext.summed = s.position, s.end, s.prefixes, "the checkpoint"
 	}
 	switch {
 	case k.clean:

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"fmt"
+	"hash/crc32"
 	"math"
 	"path"
 	"strconv"
@@ -18,6 +19,9 @@ type extent struct {
 	next  batch.Offset // the offset after them; NoOffset: unknown
 	above string       // why bytes above may be anything; "" when there must be none
 	limit batch.Offset // no offset is at or above; NoOffset: unknown
+
+	prefixes uint32 // the chain over the prefixes of the batches below sure (batch.PrefixSum)
+	summed   string // who says so; "": nobody
 }
 
 // everything is promised of a segment of which nothing else is known.
@@ -32,6 +36,8 @@ type segmentReader struct {
 	want  batch.Offset // offsets below have been seen
 	pos   int64
 	count int64       // good batches
+	sum   uint32      // the chain over the prefixes of all batches
+	holes bool        // some were lost, so sum is nothing to go by
 	check *indexCheck // may be nil
 	tail  bool        // above the promise nothing is read further
 	comp  *compaction // gaps of the log
@@ -164,9 +170,21 @@ func (s *segmentReader) batch(h batch.Batch, n int64) error {
 	if err := s.check.batch(s.run, h, pos); err != nil {
 		return err
 	}
-	s.pos, s.want = pos+n, h.NextOffset()
+	s.pos, s.want, s.sum = pos+n, h.NextOffset(), sumOf(h, s.sum)
 	s.count++
 	return nil
+}
+
+// sumOf carries the chain over the prefixes of batches on.
+func sumOf(h batch.Batch, sum uint32) uint32 { return crc32.Update(sum, castagnoli, h[:batchCRCFrom]) }
+
+// summed compares the chain over the prefixes below pos with what it should be.
+func (s *segmentReader) summed() error {
+	if s.ext.summed == "" || s.holes || s.sum == s.ext.prefixes {
+		return nil
+	}
+	return s.damage(at(s.name, 0, s.pos).offsets(s.base, s.want), "the first %d bytes of all batches add up to %s, %s says %s: an offset, epoch or length was changed; restore the file from a copy",
+		batchCRCFrom, hex32(s.sum), s.ext.summed, hex32(s.ext.prefixes))
 }
 
 // whole reads the batch and checks it. b is nil when it is too large for more than its CRC.
@@ -232,6 +250,9 @@ func (s *segmentReader) atPromise() error {
 	if s.pos > s.ext.sure {
 		return s.damage(at(s.name, s.ext.sure, s.pos), "the checkpoint says that byte %d ends a batch, but one goes on to byte %d", s.ext.sure, s.pos)
 	}
+	if s.pos == s.ext.sure {
+		return s.summed()
+	}
 	return nil
 }
 
@@ -257,6 +278,11 @@ func (s *segmentReader) finish() error {
 			}
 		}
 	}
+	if s.ext.sure == math.MaxInt64 && s.pos == s.size {
+		if err := s.summed(); err != nil {
+			return err
+		}
+	}
 	return s.check.end(s.run, s.size)
 }
 
@@ -267,6 +293,7 @@ const maxTries = 64
 func (s *segmentReader) lost(bad string) error {
 	lo := s.pos
 	first := s.want
+	s.holes = true
 	pos, next, err := s.resync(lo + 1)
 	if err != nil {
 		return s.unreadable(s.window, lo, err)

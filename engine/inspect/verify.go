@@ -218,6 +218,7 @@ type logVerifier struct {
 	k     *known
 	s     *logState // of the checkpoint; nil: unknown
 	id    uint64
+	meta  bool // id can be believed
 	has   map[string]bool
 	bases []batch.Offset
 	comp  compaction
@@ -236,7 +237,7 @@ func (r *run) verifyLog(dir string, entries []disk.Entry, k *known) error {
 	} else if err != nil {
 		return err
 	}
-	if l.id = id; !ok {
+	if l.id, l.meta = id, ok; !ok {
 		l.k = nil
 	}
 	if l.k != nil {
@@ -354,8 +355,44 @@ func (l *logVerifier) segments() error {
 			return err
 		}
 		next, known = end, ext.above == ""
+		if i+1 < len(l.bases) {
+			if err := l.chain(base, l.bases[i+1]); err != nil {
+				return err
+			}
+		}
 	}
 	return l.comp.tell(l.run)
+}
+
+// chain checks that the segment which follows is the one that followed when this one was sealed.
+func (l *logVerifier) chain(base, next batch.Offset) error {
+	h, ok, err := l.head(base)
+	if err != nil || !ok || h.end == next {
+		return err
+	}
+	if l.has[fmt.Sprintf("%020d%s%s", base, logSuffix, swapSuffix)] {
+		return nil // what takes its place has the following ones in it
+	}
+	name := path.Join(l.dir, fmt.Sprintf("%020d%s", h.end, logSuffix))
+	return l.damage(at(name, 0, 0).offsets(min(h.end, next), max(h.end, next)),
+		"segment %d was sealed when the one that begins at offset %d followed, but the next that is there begins at %d: a file is missing, or was added; restore it from a copy", base, h.end, next)
+}
+
+// head reads a seal that is there and good.
+func (l *logVerifier) head(base batch.Offset) (h sealHead, ok bool, err error) {
+	name := fmt.Sprintf("%020d%s", base, sealSuffix)
+	if !l.has[name] {
+		return h, false, nil
+	}
+	q := l.quietly()
+	w, err := q.open(path.Join(l.dir, name))
+	if isMissing(err) {
+		return h, false, nil
+	} else if err != nil {
+		return h, false, err
+	}
+	defer w.close()
+	return q.sealHeader(w)
 }
 
 // follows checks that a segment begins where the one before it ends.
@@ -390,6 +427,18 @@ func (l *logVerifier) one(name string, base batch.Offset, ext extent) (next batc
 	if n := beside(sealSuffix); n != "" {
 		if err := l.seal(n); err != nil && !isMissing(err) {
 			return base, err
+		}
+		h, ok, err := l.head(base)
+		if err != nil {
+			return base, err
+		}
+		if ok && l.meta && h.log != l.id {
+			if err := l.damage(at(n, 112, 120), "it seals a segment of log %d, and this is log %d: files were mixed up; restore them from a copy", h.log, l.id); err != nil {
+				return base, err
+			}
+		}
+		if ok && ext.all() {
+			ext.prefixes, ext.summed = h.prefixes, "its seal"
 		}
 	}
 	check, err := l.openIndexCheck(beside(indexSuffix), beside(timeSuffix), base)

@@ -18,14 +18,14 @@ var errUnexpectedEOF = io.ErrUnexpectedEOF
 //
 // The file DIR/checkpoint, little-endian, replaced as a whole (written beside, synced, renamed, folder synced):
 //
-//	 0  8  magic    "SBCHKPT2"
-//	 8  4  crc      CRC-32C of bytes [12, end)
+//	 0  8  magic    "SBCHKPT3"
+//	 8  4  crc      CRC-32C of bytes [12, end), then of [0, 8)
 //	12  4  logs     how many follow
 //	16  8  lsn      replay begins here
 //	24  8  nextLog  log ids from here on are unused
 //	32  4  flags    bit 0: the engine was closed, nothing follows lsn
 //	36  4  file     sequence of the newest commit-log file in use, plus 1; 0: none yet
-//	40  …  a log, 64 bytes and its name:
+//	40  …  a log, 68 bytes and its name:
 //	           0  8  id
 //	           8  8  start     first offset kept
 //	          16  8  end       offset after the last durable record
@@ -38,7 +38,8 @@ var errUnexpectedEOF = io.ErrUnexpectedEOF
 //	                           bit 2: compacted, so offsets may be missing between segments
 //	                           bit 1: cutting, so what lies beyond end was cut off and is to go
 //	          56  8  cleaned   where the last compaction ended
-//	          64  …  name
+//	          64  4  prefixes  batch.PrefixSum over the batches of that segment below position
+//	          68  …  name
 type Checkpoint struct {
 	LSN     LSN
 	NextLog uint64
@@ -53,7 +54,8 @@ type LogState struct {
 	Name       string
 	Start, End batch.Offset
 	Segment    batch.Offset
-	Position   int64 // < 2^31
+	Position   int64  // < 2^31
+	Prefix     uint32 // batch.PrefixSum over the batches of Segment below Position
 	LSN        LSN
 	Cuts       uint32
 	Unlogged   bool
@@ -63,9 +65,10 @@ type LogState struct {
 }
 
 const (
-	checkpointMagic  = "SBCHKPT2"
+	checkpointMagic  = "SBCHKPT3"
+	olderCheckpoint  = "SBCHKPT2"
 	checkpointHeader = 40
-	logStateSize     = 64
+	logStateSize     = 68
 	maxName          = 255
 	maxCheckpoint    = 1 << 30
 )
@@ -78,7 +81,7 @@ func (c *Checkpoint) Append(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(c.Logs)))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(c.LSN))
 	dst = binary.LittleEndian.AppendUint64(dst, c.NextLog)
-	dst = binary.LittleEndian.AppendUint32(dst, flag(c.Clean))
+	dst = binary.LittleEndian.AppendUint32(dst, asBit(c.Clean))
 	dst = binary.LittleEndian.AppendUint32(dst, c.File)
 	for _, l := range c.Logs {
 		dst = binary.LittleEndian.AppendUint64(dst, l.ID)
@@ -89,27 +92,39 @@ func (c *Checkpoint) Append(dst []byte) []byte {
 		dst = binary.LittleEndian.AppendUint32(dst, uint32(len(l.Name)))
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(l.LSN))
 		dst = binary.LittleEndian.AppendUint32(dst, l.Cuts)
-		dst = binary.LittleEndian.AppendUint32(dst, flag(l.Unlogged)|flag(l.Cutting)<<1|flag(l.Compacted)<<2)
+		dst = binary.LittleEndian.AppendUint32(dst, asBit(l.Unlogged)|asBit(l.Cutting)<<1|asBit(l.Compacted)<<2)
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(l.Cleaned))
+		dst = binary.LittleEndian.AppendUint32(dst, l.Prefix)
 		dst = append(dst, l.Name...)
 	}
-	binary.LittleEndian.PutUint32(dst[at+8:], crc32.Checksum(dst[at+12:], castagnoli))
+	binary.LittleEndian.PutUint32(dst[at+8:], checkpointCRC(dst[at:]))
 	return dst
 }
 
-func flag(b bool) uint32 {
+// checkpointCRC covers everything but itself.
+func checkpointCRC(b []byte) uint32 {
+	return crc32.Update(crc32.Checksum(b[12:], castagnoli), castagnoli, b[:8])
+}
+
+func asBit(b bool) uint32 {
 	if b {
 		return 1
 	}
 	return 0
 }
 
-// ParseCheckpoint decodes what Append wrote. Error: ErrCorrupt.
+// ParseCheckpoint decodes what Append wrote. Errors: ErrCorrupt; one that is not, for the whole checkpoint of an older program.
 func ParseCheckpoint(b []byte) (*Checkpoint, error) {
-	if len(b) < checkpointHeader || string(b[:8]) != checkpointMagic {
+	if len(b) < checkpointHeader {
 		return nil, fmt.Errorf("%w: not a checkpoint", ErrCorrupt)
 	}
-	if crc32.Checksum(b[12:], castagnoli) != binary.LittleEndian.Uint32(b[8:]) {
+	crc := binary.LittleEndian.Uint32(b[8:])
+	switch magic := string(b[:8]); {
+	case magic == olderCheckpoint && crc32.Checksum(b[12:], castagnoli) == crc: // its checksum left the magic out, so this is no flip
+		return nil, fmt.Errorf("checkpoint has format %s, this program reads %s: an older one wrote it", olderCheckpoint, checkpointMagic)
+	case magic != checkpointMagic:
+		return nil, fmt.Errorf("%w: not a checkpoint", ErrCorrupt)
+	case checkpointCRC(b) != crc:
 		return nil, fmt.Errorf("%w: checkpoint has a wrong checksum", ErrCorrupt)
 	}
 	n := int(binary.LittleEndian.Uint32(b[12:]))
@@ -153,6 +168,7 @@ func parseLogState(b []byte) (l LogState, rest []byte, ok bool) {
 		Cutting:   binary.LittleEndian.Uint32(b[52:])&2 != 0,
 		Compacted: binary.LittleEndian.Uint32(b[52:])&4 != 0,
 		Cleaned:   batch.Offset(binary.LittleEndian.Uint64(b[56:])),
+		Prefix:    binary.LittleEndian.Uint32(b[64:]),
 	}
 	n := int64(binary.LittleEndian.Uint32(b[36:]))
 	if b = b[logStateSize:]; n > maxName || n > int64(len(b)) {
@@ -172,7 +188,10 @@ func ReadCheckpoint(d disk.FS, name string) (*Checkpoint, error) {
 	}
 	c, err := ParseCheckpoint(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w; restore it or the data directory from a copy", name, err)
+		if errors.Is(err, ErrCorrupt) {
+			err = fmt.Errorf("%w; restore it or the data directory from a copy", err)
+		}
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return c, nil
 }

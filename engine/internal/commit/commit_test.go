@@ -2,8 +2,10 @@ package commit
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -308,7 +310,7 @@ func TestStaleFramesAreRefused(t *testing.T) {
 
 func TestCheckpointRoundTripAndDamage(t *testing.T) {
 	c := Checkpoint{LSN: 1 << 40, NextLog: 9, Clean: true, Logs: []LogState{
-		{ID: 3, Name: "orders-0", Start: 5, End: 1 << 50, Segment: 77, Position: 1<<31 - 1}, {ID: 8, Name: "x"},
+		{ID: 3, Name: "orders-0", Start: 5, End: 1 << 50, Segment: 77, Position: 1<<31 - 1, Prefix: 0xfedcba98}, {ID: 8, Name: "x"},
 	}}
 	b := c.Append(nil)
 	got, err := ParseCheckpoint(b)
@@ -326,6 +328,24 @@ func TestCheckpointRoundTripAndDamage(t *testing.T) {
 		if _, err := ParseCheckpoint(b[:i]); !errors.Is(err, ErrCorrupt) {
 			t.Fatalf("cut at byte %d: %v", i, err)
 		}
+	}
+}
+
+// TestOlderCheckpointIsNotCorrupt: one that an older program wrote is refused, and as what it is.
+func TestOlderCheckpointIsNotCorrupt(t *testing.T) {
+	c := Checkpoint{LSN: 7, Logs: []LogState{{ID: 3, Name: "orders-0"}}}
+	b := c.Append(nil)
+	copy(b, olderCheckpoint)
+	if _, err := ParseCheckpoint(b); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("another magic, and the checksum is of this one: %v", err)
+	}
+	binary.LittleEndian.PutUint32(b[8:], crc32.Checksum(b[12:], castagnoli))
+	if _, err := ParseCheckpoint(b); err == nil || errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), olderCheckpoint) {
+		t.Error(err)
+	}
+	b[20] ^= 1
+	if _, err := ParseCheckpoint(b); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("an older one that is damaged: %v", err)
 	}
 }
 
@@ -393,6 +413,10 @@ func FuzzCheckpoint(f *testing.F) {
 	c := Checkpoint{LSN: 5, NextLog: 2, Logs: []LogState{{ID: 1, Name: "a-0", End: 3}}}
 	f.Add(c.Append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) >= checkpointHeader && string(b[:8]) == checkpointMagic { // let the fuzzer past the CRC
+			b = bytes.Clone(b)
+			binary.LittleEndian.PutUint32(b[8:], checkpointCRC(b))
+		}
 		c, err := ParseCheckpoint(b)
 		if err == nil && len(c.Append(nil)) != len(b) {
 			t.Fatalf("parsed %d bytes, writes %d", len(b), len(c.Append(nil)))
