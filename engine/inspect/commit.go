@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"fmt"
+	"hash/crc32"
 	"path"
 	"slices"
 	"strconv"
@@ -16,7 +17,7 @@ const (
 	commitSuffix = ".commit"
 	spareSuffix  = ".spare"
 	commitMagic  = "SBCOMMIT"
-	commitVer    = 1
+	commitVer    = 2
 	commitHeader = 48
 	frameMagic   = "SBFR"
 	frameHeader  = 48
@@ -53,6 +54,9 @@ type frame struct {
 	crc          uint32
 }
 
+// mark says that it is one: a frame of nothing, which says that all below durable was flushed, and that a real one overwrites.
+func (f frame) mark() bool { return f.entries == 0 }
+
 func (f frame) table() int64 { return frameHeader + int64(f.entries)*entrySize }
 func (f frame) size() int64  { return f.table() + f.payload }
 func (f frame) next() uint64 {
@@ -78,7 +82,16 @@ type replay struct {
 	end   uint64 // every frame below is whole
 	clean bool   // nothing can follow from
 	gap   bool   // frames are damaged: what follows from entries is not to be believed
+	read  *read  // the file looked at before; nil: none, or not to its end
 	each  func(file string, f frame, e entry) error
+}
+
+// read is how far the frames of a file go.
+type read struct {
+	file     string
+	sequence uint64
+	pos      int64  // where the first frame that is not there would begin
+	lsn      uint64 // of it
 }
 
 // replayOf is what the checkpoint of a data directory says of the commit log, for what is looked at alone.
@@ -127,7 +140,7 @@ func (c *commitFile) header() (ok bool, err error) {
 		}
 		return false, c.damage(at(c.name, 0, commitHeader), "no header of a commit-log file: it does not begin with %q; restore it or the data directory from a copy", commitMagic)
 	}
-	version, crc, got := le.Uint32(b[8:]), le.Uint32(b[12:]), crcOf(b[16:commitHeader])
+	version, crc, got := le.Uint32(b[8:]), le.Uint32(b[12:]), crc32.Update(crcOf(b[16:commitHeader]), castagnoli, b[:12])
 	c.seq, c.generation, c.start, c.bytes = le.Uint64(b[16:]), le.Uint64(b[24:]), le.Uint64(b[32:]), int64(le.Uint64(b[40:]))
 	ok = true
 	digits, named := strings.CutSuffix(path.Base(c.name), commitSuffix)
@@ -136,7 +149,7 @@ func (c *commitFile) header() (ok bool, err error) {
 	case got != crc:
 		ok, err = false, c.damage(here, "the checksum of the header is %s, it says %s; restore it from a copy", hex32(got), hex32(crc))
 	case version != commitVer:
-		ok, err = false, c.damage(here, "version %d, this program reads %d: a newer one may have written it", version, commitVer)
+		ok, err = false, c.damage(here, "version %d, this program reads %d: another one may have written it", version, commitVer)
 	case c.bytes < minCommit || c.bytes%disk.PageSize != 0 || c.start%disk.PageSize != 0 || c.start > 1<<62 || c.bytes > 1<<62:
 		ok, err = false, c.damage(here, "impossible values: %d bytes from LSN %d on", c.bytes, c.start)
 	case named && (serr != nil || seq != c.seq):
@@ -160,10 +173,14 @@ func (c *commitFile) blank() error {
 // frames goes through the frames of this use of the file.
 func (c *commitFile) frames(p *replay) error {
 	at := c.start
+	defer func() { p.read = &read{c.name, c.seq, c.position(at), at} }()
 	for at < c.end() {
 		f, bad, err := c.frame(at, p)
 		if err != nil {
 			return err
+		}
+		if bad == "" && f.mark() {
+			return nil
 		}
 		if bad == "" {
 			p.end = max(p.end, f.next())
@@ -190,9 +207,14 @@ func (c *commitFile) frame(at uint64, p *replay) (f frame, bad string, err error
 	if bad, err = c.check(f); err != nil {
 		return f, "", err
 	}
-	if c.show() {
+	if c.show() && f.mark() {
+		err = c.row(c.name, "mark", Field{"at", f.pos}, Field{"lsn", f.lsn}, Field{"durable", f.durable}, Field{"generation", hex64(c.generation)}, Field{"crc", hex32(f.crc)}, Field{"state", state(true)})
+	} else if c.show() {
 		err = c.row(c.name, "frame", Field{"at", f.pos}, Field{"lsn", f.lsn}, Field{"durable", f.durable}, Field{"entries", int64(f.entries)},
 			Field{"payload", f.payload}, Field{"size", f.size()}, Field{"generation", hex64(c.generation)}, Field{"crc", hex32(f.crc)}, Field{"state", state(bad == "")})
+	}
+	if err == nil && bad == "" {
+		err = c.lastOfTheFileBefore(f, p)
 	}
 	if err != nil || bad != "" {
 		return f, bad, err
@@ -205,6 +227,17 @@ func (c *commitFile) frame(at uint64, p *replay) (f frame, bad string, err error
 		}
 	}
 	return f, "", c.entries(f, p)
+}
+
+// lastOfTheFileBefore reports what a first frame proves: that there were more frames in the file before than can be read. Where recovery
+// needs them, that is told with the frame.
+func (c *commitFile) lastOfTheFileBefore(f frame, p *replay) error {
+	r := p.read
+	if r == nil || r.sequence+1 != c.seq || f.lsn != c.start || f.durable <= r.lsn || r.lsn >= p.from {
+		return nil
+	}
+	return c.damage(at(r.file, r.pos, r.pos+int64(f.durable-r.lsn)),
+		"the frame at LSN %d is damaged or gone, but that at LSN %d, in the next file, says that it was flushed; the checkpoint covers it, so recovery does not need it", r.lsn, f.lsn)
 }
 
 // parse reads a frame's header.
@@ -230,10 +263,13 @@ func (c *commitFile) parseAt(b []byte, at uint64) (f frame, bad string, err erro
 	}
 	pay, n := le.Uint64(b[32:]), le.Uint32(b[40:])
 	f.crc, f.lsn, f.durable = le.Uint32(b[4:]), le.Uint64(b[16:]), le.Uint64(b[24:])
-	if f.lsn != at || f.durable > at || pay > maxPayload || n == 0 || n > maxEntries {
+	if f.lsn != at || f.durable > at || pay > maxPayload || n > maxEntries {
 		return f, fmt.Sprintf("impossible values: LSN %d, durable %d, %d entries, %d bytes", f.lsn, f.durable, n, pay), nil
 	}
 	f.payload, f.entries = int64(pay), int(n)
+	if got := crcOf(b[8:frameHeader]); f.mark() && (pay != 0 || got != f.crc) {
+		return f, fmt.Sprintf("a mark of %d bytes, with checksum %s, and it says %s", pay, hex32(got), hex32(f.crc)), nil
+	}
 	if f.pos+f.size() > c.bytes || f.pos+f.size() > c.size {
 		return f, fmt.Sprintf("it has %d bytes, and the file ends before", f.size()), nil
 	}
@@ -380,7 +416,7 @@ func (c *commitFile) broken(lsn uint64, bad string, p *replay) (next uint64, err
 			return 0, err
 		}
 		if here == lsn {
-			begun = why == "" || why != "no frame"
+			begun = why != "no frame"
 			continue
 		}
 		if why == "" && f.durable > lsn {
@@ -390,6 +426,10 @@ func (c *commitFile) broken(lsn uint64, bad string, p *replay) (next uint64, err
 			return here, c.damage(at(c.name, c.position(lsn), pos),
 				"the frame at LSN %d is damaged (%s), but the one at LSN %d says that it was flushed; restore the file or the data directory from a copy", lsn, bad, here)
 		}
+	}
+	if lsn < p.from && p.from > c.end() && begun {
+		return 0, c.damage(at(c.name, c.position(lsn), c.position(c.end())),
+			"the frame at LSN %d is damaged (%s), and the log went on in the next file; the checkpoint covers it, so recovery does not need it", lsn, bad)
 	}
 	if lsn < p.from && p.from <= c.end() {
 		return p.from, c.damage(at(c.name, c.position(lsn), c.position(p.from)),

@@ -2,6 +2,8 @@ package inspect_test
 
 import (
 	"bytes"
+	"encoding/binary"
+	"hash/crc32"
 	"maps"
 	"math/rand/v2"
 	"path"
@@ -226,6 +228,82 @@ func TestCommitLogOfACrash(t *testing.T) {
 	drop(m, "/d/a/")
 	if g := look(t, diskOf(t, m), "/d", inspect.Options{Verify: true}); len(g.damage()) == 0 || !strings.Contains(g.damage()[0].What, "folder") {
 		t.Errorf("without the folder: %+v", g.findings)
+	}
+}
+
+// TestLostSegmentOfACompactedLog: offsets may be missing, but a whole file may not.
+func TestLostSegmentOfACompactedLog(t *testing.T) {
+	all := whole(t)
+	var logs []string
+	for _, name := range sorted(all) {
+		if strings.HasPrefix(name, "/d/orders-0/") && path.Ext(name) == ".log" {
+			logs = append(logs, name)
+		}
+	}
+	if g := look(t, diskOf(t, all), "/d", inspect.Options{Verify: true, Compacted: true}); len(g.findings) > 0 {
+		t.Errorf("%+v", g.findings)
+	}
+	for i := 1; i+1 < len(logs); i++ {
+		m := maps.Clone(all)
+		for _, suffix := range []string{".log", ".seal", ".index", ".timeindex"} {
+			delete(m, strings.TrimSuffix(logs[i], ".log")+suffix)
+		}
+		g := look(t, diskOf(t, m), "/d", inspect.Options{Verify: true, Compacted: true})
+		if len(g.damage()) != 1 || g.damage()[0].File != logs[i] || !strings.Contains(g.damage()[0].What, "missing") {
+			t.Errorf("without %s: %+v", logs[i], g.findings)
+		}
+	}
+}
+
+// TestMarksAreShownAndProve: a mark behind the last frame is a row, and makes damage of what would be a torn write without it.
+func TestMarksAreShownAndProve(t *testing.T) {
+	mem := disk.NewMem()
+	s, err := openStore(mem, "/d")
+	must(t, err)
+	l, err := s.open("a", 0)
+	must(t, err)
+	must(t, l.append(3))
+	all := files(t, mem, "/d")
+	must(t, s.Close())
+	name := commits(all)[0]
+	var last inspect.Row
+	for _, r := range look(t, diskOf(t, all), name, inspect.Options{}).rows {
+		if r.Kind == "frame" {
+			last = r
+		}
+	}
+	at := field(last, "at").(int64)
+	next := (at + field(last, "size").(int64) + disk.PageSize - 1) / disk.PageSize * disk.PageSize
+	lsn := field(last, "lsn").(uint64) + uint64(next-at)
+	mark := bytes.Clone(all[name][at : at+48]) // of the same generation
+	clear(mark[32:])
+	binary.LittleEndian.PutUint64(mark[16:], lsn)
+	binary.LittleEndian.PutUint64(mark[24:], lsn)
+	binary.LittleEndian.PutUint32(mark[4:], crc32.Checksum(mark[8:], crc32.MakeTable(crc32.Castagnoli)))
+	with := func(mark []byte, flipped int64) *gathered {
+		m := maps.Clone(all)
+		b := bytes.Clone(m[name])
+		copy(b[next:], mark)
+		b[flipped] ^= 4
+		m[name] = b
+		if g := look(t, diskOf(t, m), name, inspect.Options{Records: true}); g.kinds["mark"] != 1 && flipped < next && mark != nil {
+			t.Errorf("rows %v", g.kinds)
+		}
+		return look(t, diskOf(t, m), "/d", inspect.Options{Verify: true})
+	}
+	if g := with(mark, next+100); len(g.findings) > 0 { // nothing lies there
+		t.Errorf("%+v", g.findings)
+	}
+	if g := with(mark, next+20); len(g.damage()) > 0 {
+		t.Errorf("a mark that is damaged: %+v", g.findings)
+	}
+	if g := with(nil, at+60); len(g.damage()) > 0 {
+		t.Errorf("without a mark: %+v", g.findings)
+	}
+	for _, flipped := range []int64{at, at + 5, at + 20, at + 60, at + 150} {
+		if g := with(mark, flipped); len(g.damage()) != 1 || g.damage()[0].File != name || !strings.Contains(g.damage()[0].What, "flushed") {
+			t.Errorf("byte %d: %+v", flipped, g.findings)
+		}
 	}
 }
 

@@ -68,6 +68,7 @@ func (r *run) commitDir(dir string, p *replay) error {
 		return err
 	}
 	var last *commitEnd
+	p.read = nil
 	for _, e := range entries {
 		name := path.Join(dir, e.Name)
 		switch {

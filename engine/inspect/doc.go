@@ -18,8 +18,9 @@
 // A log above its checkpoint is the commit log's to restore, or, when it is unlogged, the page cache's to lose. So there only notes are
 // made; below it everything must be whole. A recap is written without a sync: one that a power cut may have left so is a note.
 //
-// What no check can see: a last frame of the commit log that was flushed and then lost looks like a torn one; the leader epoch of a
-// batch in a segment without a seal, and bytes between a frame and the next page, are covered by nothing.
+// What no check can see: a last frame of the commit log that was flushed and then lost looks like a torn one, unless a mark lies behind
+// it; the leader epochs of batches above the checkpoint, or in a segment that was rolled and has no seal yet, and bytes between a frame
+// and the next page, are covered by nothing.
 //
 // # Invariants
 //

@@ -58,6 +58,6 @@ Examples:
   logdump /var/lib/streambus/commit | awk '$1=="frame" {print $5}' | sort -n | uniq -c
       How large the group commits were, in entries.
 
-What no check can see: a last frame of the commit log that was flushed and then lost looks like one that was never finished; the leader
-epoch of a batch in a segment that has no seal yet.
+What no check can see: a last frame of the commit log that was flushed and then lost looks like one that was never finished, unless a
+mark lies behind it; the leader epochs of batches above the checkpoint, or in a segment that was rolled and has no seal yet.
 `

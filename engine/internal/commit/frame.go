@@ -11,8 +11,8 @@
 // sequence when a checkpoint has made it useless. The first page is the file's header:
 //
 //	 0  8  magic       "SBCOMMIT"
-//	 8  4  version     1
-//	12  4  crc         CRC-32C of bytes [16, 48)
+//	 8  4  version     2
+//	12  4  crc         CRC-32C of bytes [16, 48), then of [0, 12)
 //	16  8  sequence
 //	24  8  generation  random: drawn anew whenever the file is taken into use, so that no older frame, and no bytes a client
 //	                   chose, can pass for a frame of this use
@@ -27,7 +27,7 @@
 //	16  8  lsn         of this frame's first byte
 //	24  8  durable     every frame below this LSN was flushed before this one was written
 //	32  8  payload     bytes after the table
-//	40  4  entries
+//	40  4  entries     0: this is a mark
 //	44  4  zero
 //	48  …  the table, 48 bytes an entry:
 //	           0  1  kind      1 batch, 2 drop, 3 trim
@@ -41,17 +41,25 @@
 //	          40  8  position  of its first byte there
 //	 …  …  the batches, back to back
 //
+// A mark is a frame without entries and payload, its header and nothing else. It stands where the next frame will go, and is overwritten by
+// that: it holds no place. It is written, unsynced, when there is nothing to do, and says that all frames below durable were flushed: so a
+// bad last frame is not taken for a torn write. It ends the log. No crash of it matters: its 48 bytes lie in one sector, which a disk writes
+// whole or not at all (disk.D2), so what stands there is what was before, the mark, or the frame that overwrote it, in part or whole; and
+// nobody was promised that frame before it was flushed, with all sectors of it, over the mark.
+//
 // All integers are little-endian (batches keep their own order). LSN is a byte address that grows over all files for ever:
 // a file of size s covers [start, start + s - PageSize).
 //
 // # Invariants
 //
 //	C1  Never two flushes in flight: when a frame is written, all below it are durable, and it says so (durable).
-//	C2  So a bad frame with a good one after it, or below a later frame's durable mark, is corruption; a bad frame that ends
+//	C2  So a bad frame with a good one after it, or below the durable of a later frame or mark, is corruption; a bad frame that ends
 //	    the log is a torn write that nobody was promised. The two are never confused.
 //	C3  An entry is reported flushed only when its frame is flushed; of an unlogged Committer, when Target.Write has written it.
 //	C4  The first error is final: nothing is flushed, retried or reported flushed after it.
 //	C5  A file is recycled only when a checkpoint that covers all of it is durable.
+//	C6  A mark is true for ever: it is written at an LSN at which no frame of this use was written yet, when all below its durable is
+//	    flushed; and LSNs only rise while a file is in use.
 package commit
 
 import (
@@ -70,7 +78,7 @@ type LSN uint64
 // Frozen sizes and marks: they are on disks.
 const (
 	fileMagic    = "SBCOMMIT"
-	fileVersion  = 1
+	fileVersion  = 2
 	fileHeader   = 48
 	frameMagic   = "SBFR"
 	frameHeader  = 48
@@ -127,18 +135,27 @@ func (h header) append(dst []byte) []byte {
 	binary.LittleEndian.PutUint64(b[24:], h.generation)
 	binary.LittleEndian.PutUint64(b[32:], uint64(h.start))
 	binary.LittleEndian.PutUint64(b[40:], uint64(h.size))
-	binary.LittleEndian.PutUint32(b[12:], crc32.Checksum(b[16:fileHeader], castagnoli))
+	binary.LittleEndian.PutUint32(b[12:], headerCRC(b))
 	return dst
 }
+
+// headerCRC covers everything but itself.
+func headerCRC(b []byte) uint32 {
+	return crc32.Update(crc32.Checksum(b[16:fileHeader], castagnoli), castagnoli, b[:12])
+}
+
+// parseHeader decodes a file's header. Errors: ErrCorrupt; one that is not, for the whole header of another program.
 
 func parseHeader(b []byte) (h header, err error) {
 	if len(b) < fileHeader || string(b[:8]) != fileMagic {
 		return h, fmt.Errorf("%w: no file header", ErrCorrupt)
 	}
-	if v := binary.LittleEndian.Uint32(b[8:]); v != fileVersion {
-		return h, fmt.Errorf("commit log file has version %d, this program reads %d", v, fileVersion)
-	}
-	if crc32.Checksum(b[16:fileHeader], castagnoli) != binary.LittleEndian.Uint32(b[12:]) {
+	v, crc := binary.LittleEndian.Uint32(b[8:]), binary.LittleEndian.Uint32(b[12:])
+	older := v == 1 && crc32.Checksum(b[16:fileHeader], castagnoli) == crc // that version's checksum left it out
+	switch good := headerCRC(b) == crc; {
+	case older, good && v != fileVersion:
+		return h, fmt.Errorf("commit log file has version %d, this program reads %d: another one wrote it", v, fileVersion)
+	case !good:
 		return h, fmt.Errorf("%w: file header has a wrong checksum", ErrCorrupt)
 	}
 	h.sequence = binary.LittleEndian.Uint64(b[16:])
@@ -164,6 +181,9 @@ type frame struct {
 	entries      int
 }
 
+// mark says that it is one.
+func (f frame) mark() bool { return f.entries == 0 }
+
 // size is the length of the whole frame in bytes.
 func (f frame) size() int64 { return frameHeader + int64(f.entries)*entrySize + f.payload }
 
@@ -179,6 +199,11 @@ func frameSize(group []Entry) int64 {
 		f.payload += int64(len(group[i].Batch))
 	}
 	return f.size()
+}
+
+// appendMark appends a mark for LSN lsn, where the next frame will go: everything below durable, at most lsn, is flushed.
+func appendMark(dst []byte, generation uint64, lsn, durable LSN) []byte {
+	return appendFrame(dst, nil, generation, lsn, durable)
 }
 
 // appendFrame appends a frame's header and table; the batches follow them as they are.
@@ -221,7 +246,7 @@ func (e *Entry) append(dst []byte) []byte {
 }
 
 // parseFrame reads a frame header from b, which begins where the frame should. ok is false for anything that is not a frame
-// of this generation at this LSN.
+// of this generation at this LSN. Of a mark every bit is checked, of a frame the rest is for parseEntries.
 func parseFrame(b []byte, generation uint64, at LSN) (f frame, ok bool) {
 	if len(b) < frameHeader || string(b[:4]) != frameMagic || binary.LittleEndian.Uint64(b[8:]) != generation {
 		return f, false
@@ -230,10 +255,13 @@ func parseFrame(b []byte, generation uint64, at LSN) (f frame, ok bool) {
 	f.durable = LSN(binary.LittleEndian.Uint64(b[24:]))
 	pay := binary.LittleEndian.Uint64(b[32:])
 	n := binary.LittleEndian.Uint32(b[40:])
-	if f.lsn != at || f.durable > at || pay > maxFramePay || n == 0 || n > maxEntries {
+	if f.lsn != at || f.durable > at || pay > maxFramePay || n > maxEntries {
 		return f, false
 	}
 	f.payload, f.entries = int64(pay), int(n)
+	if f.mark() {
+		return f, pay == 0 && crc32.Checksum(b[8:frameHeader], castagnoli) == binary.LittleEndian.Uint32(b[4:])
+	}
 	return f, true
 }
 

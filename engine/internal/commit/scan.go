@@ -64,7 +64,9 @@ func replayFile(fs disk.FS, name string, seq uint64, clean bool, r *Recovered, a
 	}
 	defer func() { _ = f.Close() }() // only read
 	var page [fileHeader]byte
-	if err := disk.ReadFull(f, page[:], 0); err != nil {
+	if err := disk.ReadFull(f, page[:], 0); isShort(err) {
+		return fmt.Errorf("%s: %w: it ends in its header; restore it from a copy", name, ErrCorrupt)
+	} else if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	h, err := parseHeader(page[:])
@@ -110,7 +112,7 @@ type scanner struct {
 	tab  []Entry
 }
 
-// frames applies whole frames until the first that is not.
+// frames applies whole frames until the first that is not, or a mark: behind that there is none in this file.
 func (s *scanner) frames(apply func(LSN, []Entry) error) error {
 	s.at = max(s.r.End, s.h.start)
 	for s.at < s.h.end() {
@@ -119,7 +121,10 @@ func (s *scanner) frames(apply func(LSN, []Entry) error) error {
 			return err
 		}
 		if f.durable > s.r.End {
-			return fmt.Errorf("%w: frame at LSN %d was written when everything below LSN %d was flushed, but the log before it can be read only to LSN %d", ErrCorrupt, f.lsn, f.durable, s.r.End)
+			return fmt.Errorf("%w: the frame or mark at LSN %d was written when everything below LSN %d was flushed, but the log before it can be read only to LSN %d", ErrCorrupt, f.lsn, f.durable, s.r.End)
+		}
+		if f.mark() {
+			return nil
 		}
 		if err := apply(f.lsn, entries); err != nil {
 			return err
@@ -137,8 +142,12 @@ func (s *scanner) frame() (f frame, entries []Entry, ok bool, err error) {
 	if err := s.read(pos, frameHeader); err != nil {
 		return f, nil, false, endOfFile(err)
 	}
-	if f, ok = parseFrame(s.buf, s.h.generation, s.at); !ok || pos+f.size() > s.h.size {
+	f, ok = parseFrame(s.buf, s.h.generation, s.at)
+	switch {
+	case !ok || pos+f.size() > s.h.size:
 		return f, nil, false, nil
+	case f.mark():
+		return f, nil, true, nil
 	}
 	if err := s.read(pos, int(f.size())); err != nil {
 		return f, nil, false, endOfFile(err)
@@ -163,8 +172,8 @@ func endOfFile(err error) error {
 	return err
 }
 
-// lookAhead searches the rest of the file for a whole frame header of this use. Since no frame is written before the one
-// below it is flushed (C1), finding one behind a bad frame means that flushed bytes were damaged (C2).
+// lookAhead searches the rest of the file for a whole frame header of this use, or a mark. Since neither is written before the frame
+// below it is flushed (C1, C6), finding one behind a bad frame means that flushed bytes were damaged (C2).
 func (s *scanner) lookAhead() error {
 	const step = 1 << 20
 	torn := false
@@ -180,11 +189,11 @@ func (s *scanner) lookAhead() error {
 				continue
 			}
 			if at == s.at {
-				torn = true
+				torn = !f.mark()
 				continue
 			}
 			if f.durable > s.at {
-				return fmt.Errorf("%s: %w: the frame at LSN %d (byte %d) is damaged, but one at LSN %d says that it was flushed; restore the file or the data directory from a copy", s.name, ErrCorrupt, s.at, s.h.position(s.at), at)
+				return fmt.Errorf("%s: %w: the frame at LSN %d (byte %d) is damaged, but the one at LSN %d says that it was flushed; restore the file or the data directory from a copy", s.name, ErrCorrupt, s.at, s.h.position(s.at), at)
 			}
 		}
 	}
