@@ -101,7 +101,7 @@ func (l *Log) unsealed() (p *part, next, end batch.Offset) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, p := range l.parts {
-		if i+1 < len(l.parts) && !l.closed && !l.rolling && !p.seg.Sealed() && len(p.damage) == 0 && p.seg.Size() > 0 && l.written >= l.parts[i+1].seg.Base {
+		if i+1 < len(l.parts) && !l.closed && !l.rolling && !p.seg.Sealed() && len(p.damage) == 0 && l.written >= l.parts[i+1].seg.Base {
 			p.seg.Acquire()
 			return p, p.seg.Next(), l.parts[i+1].seg.Base
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/disk"
+	"github.com/streambus/streambus/engine/internal/segment"
 )
 
 func keyed(key, value string, ms int64) batch.Batch {
@@ -224,6 +225,52 @@ func TestCompactionCutAnywhere(t *testing.T) {
 		if done {
 			t.Logf("%d operations", n)
 			return
+		}
+	}
+}
+
+// A compacted log may have gaps between its segments, but none may be missing: each that is sealed says what followed it.
+func TestLostSegmentOfACompactedLog(t *testing.T) {
+	mem := disk.NewMem()
+	o := smallOptions(mem, "/d")
+	o.CleanerBytes, o.CleanBytesPerSecond, o.TidyInterval = 1<<16, 1<<40, time.Hour
+	e := mustOpen(t, o)
+	w := newWatcher()
+	l := mustLog(t, e, "t-0", LogOptions{Observer: w, SegmentBytes: 3000, IndexIntervalBytes: 300, Compact: true, MinDirtyRatio: 0.01})
+	for i := range 160 {
+		appendAll(t, l, w, keyed(fmt.Sprint("key", i%90), strings.Repeat("x", 60+i%80), int64(i)))
+	}
+	compactNow(t, e, l)
+	if !l.compacted {
+		t.Fatal("nothing was compacted")
+	}
+	var bases []batch.Offset
+	sealed := 0
+	for _, p := range l.parts {
+		bases = append(bases, p.seg.Base)
+		if p.seg.Sealed() {
+			sealed++
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if sealed < 3 {
+		t.Fatalf("%d of %d segments are sealed", sealed, len(bases))
+	}
+	for i, base := range bases[:sealed] {
+		o.FS = mem.Crash(rand.New(rand.NewPCG(1, 1)), 1)
+		if i > 0 {
+			if err := segment.Unseal(o.FS, "/d/t-0", base); err != nil {
+				t.Fatal(err)
+			}
+			if err := o.FS.Remove("/d/t-0/" + segment.Name(base)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e := mustOpen(t, o)
+		if _, err := e.OpenLog("t-0", LogOptions{Compact: true}); i == 0 && err != nil || i > 0 && !errors.Is(err, ErrCorrupt) {
+			t.Errorf("without the segment at %d of %v: %v", base, bases, err)
 		}
 	}
 }
