@@ -156,8 +156,8 @@ func TestLostAndMixedUpFilesAreFound(t *testing.T) {
 			n := side(orders[0], ".timeindex")
 			m[n] = m[side(orders[1], ".timeindex")]
 		}, side(orders[0], ".timeindex"), "largest time"},
-		"folder deleted":   {func(m map[string][]byte) { drop(m, "/d/cut-0/") }, "/d/checkpoint", "missing"},
-		"folder copied":    {func(m map[string][]byte) { again(m, "/d/cut-0/", "/d/copy-0/") }, "/d/cut-0/log.meta", "same log"},
+		"folder deleted": {func(m map[string][]byte) { drop(m, "/d/cut-0/") }, "/d/checkpoint", "missing"},
+		"folder copied":  {func(m map[string][]byte) { again(m, "/d/cut-0/", "/d/copy-0/") }, "/d/cut-0/log.meta", "same log"},
 		"seals of two logs swapped": {func(m map[string][]byte) {
 			a, b := side(orders[0], ".seal"), side(cut[0], ".seal")
 			m[a], m[b] = m[b], m[a]
