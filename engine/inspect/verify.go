@@ -367,7 +367,7 @@ func (l *logVerifier) segments() error {
 // chain checks that the segment which follows is the one that followed when this one was sealed.
 func (l *logVerifier) chain(base, next batch.Offset) error {
 	h, ok, err := l.head(base)
-	if err != nil || !ok || h.end == next {
+	if err != nil || !ok || h.end == next || l.meta && h.log != l.id { // another log's: told already
 		return err
 	}
 	if l.has[fmt.Sprintf("%020d%s%s", base, logSuffix, swapSuffix)] {
