@@ -63,9 +63,9 @@ func (l *Log) sealRolled() {
 		switch {
 		case err == nil:
 		case errors.Is(err, segment.ErrCorrupt):
-			d := Damage{l.name, p.seg.Base, next, fmt.Errorf("%w: %w", ErrCorrupt, err)}
+			d := Damage{l.name, p.seg.Base, next, fmt.Errorf("%w: %w", ErrCorrupt, err), 0}
 			if found := (*segment.Damage)(nil); errors.As(err, &found) {
-				d.First, d.Next = found.First, found.Next
+				d = l.damage(found)
 			}
 			l.quarantine(p, d)
 		case errors.Is(err, errStopped):

@@ -13,13 +13,17 @@ import (
 	"github.com/streambus/streambus/engine/internal/segment"
 )
 
+// checkpointRetry is how long a checkpoint for which there was no room waits before it is tried again.
+const checkpointRetry = time.Second
+
 // checkpoints writes a checkpoint whenever one is asked for, and now and then.
 func (e *Engine) checkpoints() {
 	tick := time.NewTicker(checkpointInterval)
 	defer tick.Stop()
+	again := time.NewTimer(0)
+	again.Stop()
 	for {
 		var done chan error
-		do := e.checkpointHere
 		select {
 		case <-e.stop:
 			return
@@ -30,11 +34,10 @@ func (e *Engine) checkpoints() {
 				continue
 			}
 		case <-e.wake:
+		case <-again.C:
 		case done = <-e.asks:
-		case <-e.turned:
-			do = e.renameCheckpoint
 		}
-		err := do()
+		err := e.checkpoint(false)
 		if err != nil {
 			err = e.growthError(err)
 		}
@@ -44,14 +47,13 @@ func (e *Engine) checkpoints() {
 		switch {
 		case err == nil:
 		case errors.Is(err, ErrFull):
-			e.o.Logger.Warn("no room for a checkpoint; the next one tries again", "dir", e.o.Dir, "err", err)
+			e.o.Logger.Warn("no room for a checkpoint; it is tried again soon", "dir", e.o.Dir, "err", err)
+			again.Reset(checkpointRetry) // the commit log may wait for it
 		default:
 			return
 		}
 	}
 }
-
-func (e *Engine) checkpointHere() error { return e.checkpoint(false) }
 
 // checkpointNow waits for a checkpoint of the present state. The caller must not hold a log's lock.
 func (e *Engine) checkpointNow() error {
@@ -111,7 +113,6 @@ func (e *Engine) checkpoint(clean bool) error {
 		e.written.Store(true)
 		return err
 	}
-	e.last = &c
 	e.committer.Recycle(&c)
 	for _, d := range work {
 		if err := d.log.writeRecap(d.recap); err != nil {
@@ -119,19 +120,6 @@ func (e *Engine) checkpoint(clean bool) error {
 		}
 		d.log.bury(d.condemned)
 	}
-	return nil
-}
-
-// renameCheckpoint writes the last checkpoint again, with the commit-log file that is in use now: all that it says is still true.
-func (e *Engine) renameCheckpoint() error {
-	if e.last == nil {
-		return e.checkpointHere()
-	}
-	e.last.File = e.committer.File()
-	if err := commit.WriteCheckpoint(e.o.FS, e.checkpointPath(), e.last); err != nil {
-		return err
-	}
-	e.committer.Recycle(e.last)
 	return nil
 }
 
@@ -173,8 +161,13 @@ func (l *Log) state(clean bool) (s commit.LogState, d due) {
 	}
 	d = due{log: l, newNames: l.newNames, condemned: l.condemned, recap: l.recap(least)}
 	l.newNames, l.condemned = false, nil
+	var last *part
 	for i, p := range l.parts {
 		if i == 0 || p.seg.Size() > 0 {
+			if last != nil && !last.seg.Sealed() {
+				s.Rolled = append(s.Rolled, commit.Chain{Base: s.Segment, Prefix: s.Prefix})
+			}
+			last = p
 			s.Segment, s.Position, s.Prefix = p.seg.Base, p.seg.Size(), p.seg.PrefixSum()
 		}
 		if p.dirty {

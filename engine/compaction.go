@@ -36,11 +36,14 @@ type compaction struct {
 
 // compact cleans a log if it is due. Errors end the attempt, and are the disk's end unless they pass.
 func (l *Log) compact(c *compaction) error {
-	if !l.o.Compact || l.isGone() {
+	if !l.o.Compact {
 		return nil
 	}
 	l.sealing.Lock()
 	defer l.sealing.Unlock()
+	if l.isGone() {
+		return nil
+	}
 	parts, segs := l.cleanable()
 	defer release(parts)
 	now := l.e.o.Now().UnixMilli()
@@ -161,7 +164,7 @@ func (l *Log) found(p *part, err error) error {
 		l.mu.Lock()
 		next := p.seg.Next()
 		l.mu.Unlock()
-		l.quarantine(p, Damage{l.name, p.seg.Base, next, fmt.Errorf("%w: %s: %w", ErrCorrupt, p.seg.Path, err)})
+		l.quarantine(p, Damage{l.name, p.seg.Base, next, fmt.Errorf("%w: %s: %w", ErrCorrupt, p.seg.Path, err), 0})
 		return fmt.Errorf("%w: compaction of %s stops", ErrCorrupt, l.name)
 	}
 	return err

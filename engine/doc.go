@@ -56,8 +56,8 @@
 //	E5  A full disk is not a failure: room is reserved before a batch is taken, so it is refused whole (ErrFull).
 //	E6  After Open, each Fsync log holds at least every batch for which Flushed was called, and no log anything that was not appended
 //	    or has a gap that compaction did not make. (After the end of the process alone, the others hold them too.)
-//	E7  Damage below the checkpoint is reported (ErrCorrupt), not served once it is known, and never cut off; above it the commit
-//	    log is the truth.
+//	E7  Damage below the checkpoint is found before it is served (segment.Sums says what escapes), reported (ErrCorrupt), and never cut
+//	    off; above it the commit log is the truth.
 //	E8  What Trim, Cut and compaction take away stays away, and what they leave is as it was, whenever the power goes.
 //
 // Lock order: Log.growing, then Log.sealing, then Log.writing, then Log.mu, then the commit queue's and behind's; Engine.mu before Log.mu.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -425,5 +426,45 @@ func TestOldSegmentsAreRolled(t *testing.T) {
 	}
 	if got := values(t, l, 0, 1000); len(got) != 5 {
 		t.Errorf("%d records", len(got))
+	}
+}
+
+// While there is no room for a checkpoint the commit log comes to its end and waits; with room again it goes on by itself.
+func TestCommitLogGoesOnWhenThereIsRoomAgain(t *testing.T) {
+	var full atomic.Bool
+	refused := make(chan struct{}, 1)
+	o := smallOptions(disk.Inject(disk.NewMem(), func(op disk.Op, name string) error {
+		if op == "create" && name == "/d/checkpoint.tmp" && full.Load() {
+			select {
+			case refused <- struct{}{}:
+			default:
+			}
+			return syscall.ENOSPC
+		}
+		return nil
+	}), "/d")
+	o.CommitFileBytes, o.CommitFiles = 64<<10, 2
+	e := mustOpen(t, o)
+	w := newWatcher()
+	l := mustLog(t, e, "t-0", LogOptions{Observer: w})
+	full.Store(true)
+	done := make(chan error, 1)
+	go func() {
+		for range 100 { // several times what the files hold
+			at, err := l.Append(makeBatch(strings.Repeat("x", 8000), 1, 0), 1, nil)
+			if err == nil {
+				err = w.wait(at.Last + 1)
+			}
+			if err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	<-refused
+	full.Store(false)
+	if err := <-done; err != nil {
+		t.Fatal(err)
 	}
 }

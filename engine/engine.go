@@ -46,13 +46,11 @@ type Engine struct {
 	err    error // E4
 	failed chan struct{}
 
-	wake    chan struct{}      // a checkpoint would be good
-	turned  chan struct{}      // the last one should name another commit-log file
-	asks    chan chan error    // a checkpoint is waited for
-	written atomic.Bool        // something was flushed since the last checkpoint
-	last    *commit.Checkpoint // that one; owned by the goroutine of checkpoints
-	cares   chan *Log          // segments may be ready to be sealed
-	chores  chan func()        // short work beside appends: growing ahead, syncing at intervals
+	wake    chan struct{}   // a checkpoint would be good
+	asks    chan chan error // a checkpoint is waited for
+	written atomic.Bool     // something was flushed since the last checkpoint
+	cares   chan *Log       // segments may be ready to be sealed
+	chores  chan func()     // short work beside appends: growing ahead, syncing at intervals
 	stop    chan struct{}
 	wg      sync.WaitGroup
 }
@@ -107,7 +105,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	e := &Engine{
 		o: o, lock: lock, ring: ring, io: how,
 		logs: map[string]*Log{}, known: map[uint64]commit.LogState{}, damaged: map[uint64]error{}, drops: map[uint64]commit.LSN{},
-		failed: make(chan struct{}), wake: make(chan struct{}, 1), turned: make(chan struct{}, 1), stop: make(chan struct{}),
+		failed: make(chan struct{}), wake: make(chan struct{}, 1), stop: make(chan struct{}),
 		asks: make(chan chan error), cares: make(chan *Log, maxChores), chores: make(chan func(), maxChores),
 	}
 	if err := e.begin(ctx); err != nil {
@@ -153,15 +151,31 @@ func (e *Engine) begin(ctx context.Context) error {
 		return err
 	}
 	e.unlogged = commit.StartUnlogged(commit.Options{GroupBytes: e.o.GroupBytes, QueueBytes: e.o.QueueBytes, Target: &sink{Engine: e}})
+	if err := e.nameFile(); err != nil {
+		return errors.Join(err, e.committer.Close(), e.unlogged.Close())
+	}
 	e.wg.Go(e.writeBehind)
 	e.wg.Go(e.checkpoints)
 	e.wg.Go(e.doChores)
 	e.wg.Go(e.tidyNowAndThen)
 	e.wg.Go(e.takeCare)
 	e.wg.Go(e.scrubs)
-	e.wantCheckpoint() // one that names the commit-log file in use
 	e.wg.Go(e.tellFailure)
 	return nil
+}
+
+// nameFile writes a checkpoint that names the commit-log file in use, before anything in it is acknowledged. Without room for one the
+// checkpoint that recovery wrote stands, and the next one names it.
+func (e *Engine) nameFile() error {
+	err := e.checkpoint(false)
+	if err == nil {
+		return nil
+	}
+	if err = e.growthError(err); errors.Is(err, ErrFull) {
+		e.wantCheckpoint()
+		return nil
+	}
+	return err
 }
 
 // newCache makes the cache of newest batches, in memory that the collector need not look at.
@@ -342,6 +356,8 @@ func (e *Engine) moveAway(l *Log, dir, gone string) error {
 	if l != nil {
 		l.growing.Lock()
 		defer l.growing.Unlock()
+		l.sealing.Lock() // who seals or compacts works by names, which may soon be another log's
+		defer l.sealing.Unlock()
 		l.mu.Lock()
 		l.dropped = true
 		l.mu.Unlock()

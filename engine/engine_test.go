@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -430,7 +431,51 @@ func TestTooLarge(t *testing.T) {
 	}
 	w := newWatcher()
 	l = mustLog(t, e, "t-2", LogOptions{MaxBatchBytes: 1 << 30, Observer: w})
-	appendAll(t, l, w, makeBatch(strings.Repeat("x", 251<<10), 1, 0))
+	appendAll(t, l, w, makeBatch(strings.Repeat("x", 247<<10), 1, 0))
+}
+
+// A log is not moved away while one of its segments is being sealed: side files are made by name, and the name may soon be another log's.
+func TestDropWaitsForASeal(t *testing.T) {
+	var sealing, early atomic.Bool
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	fs := disk.Inject(disk.NewMem(), func(op disk.Op, name string) error {
+		switch {
+		case op == "create" && strings.HasSuffix(name, ".index.tmp"):
+			sealing.Store(true)
+			close(begun)
+			<-goOn
+		case op == "rename" && strings.HasSuffix(name, ".seal.tmp"):
+			sealing.Store(false)
+		case op == "rename" && name == "/d/t-0" && sealing.Load():
+			early.Store(true)
+		}
+		return nil
+	})
+	e := mustOpen(t, smallOptions(fs, "/d"))
+	w := newWatcher()
+	l := mustLog(t, e, "t-0", LogOptions{Observer: w, SegmentBytes: 500})
+	for range 2 {
+		appendAll(t, l, w, makeBatch(strings.Repeat("x", 400), 1, 0))
+	}
+	if err := l.writeOut(); err != nil {
+		t.Fatal(err)
+	}
+	<-begun
+	dropped := make(chan error, 1)
+	go func() { dropped <- e.Drop("t-0") }()
+	for { // until Drop has gone as far as it can
+		l.mu.Lock()
+		closed := l.closed
+		l.mu.Unlock()
+		if closed {
+			break
+		}
+		runtime.Gosched()
+	}
+	close(goOn)
+	if err := <-dropped; err != nil || early.Load() {
+		t.Errorf("%v; moved away while it was sealed: %t", err, early.Load())
+	}
 }
 
 func TestDrop(t *testing.T) {

@@ -121,14 +121,6 @@ func (l *Log) tell() {
 // Full asks for a checkpoint.
 func (t *sink) Full() { t.wantCheckpoint() }
 
-// Turned asks for the last checkpoint to be written again, with the name of the new file.
-func (t *sink) Turned() {
-	select {
-	case t.turned <- struct{}{}:
-	default:
-	}
-}
-
 func (e *Engine) wantCheckpoint() {
 	select {
 	case e.wake <- struct{}{}:

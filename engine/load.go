@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/internal/commit"
@@ -68,10 +69,15 @@ func (l *Log) sealedEnd() batch.Offset {
 	return batch.NoOffset
 }
 
-// unchanged says whether the last batches' offsets, lengths and epochs, which no CRC covers while a segment is appended to, are those that
-// the checkpoint summed.
+// unchanged says whether the offsets, lengths and epochs of batches, which no CRC covers until a segment is sealed, are those that the
+// checkpoint summed.
 func (l *Log) unchanged(s commit.LogState) error {
 	for _, p := range l.parts {
+		i := slices.IndexFunc(s.Rolled, func(c commit.Chain) bool { return c.Base == p.seg.Base })
+		if i >= 0 && !p.seg.Sealed() && p.seg.PrefixSum() != s.Rolled[i].Prefix {
+			return fmt.Errorf("%w: log %s: the headers in segment %s add up to %08x, the checkpoint says %08x; restore it from a copy",
+				ErrCorrupt, l.name, segment.Name(p.seg.Base), p.seg.PrefixSum(), s.Rolled[i].Prefix)
+		}
 		if p.seg.Base == s.Segment && (p.seg.Size() != s.Position || p.seg.PrefixSum() != s.Prefix) {
 			return fmt.Errorf("%w: log %s: the headers in segment %s have %d bytes of batches and add up to %08x, the checkpoint says %d and %08x; restore it from a copy",
 				ErrCorrupt, l.name, segment.Name(s.Segment), p.seg.Size(), p.seg.PrefixSum(), s.Position, s.Prefix)

@@ -119,6 +119,9 @@ func (l *Log) Read(from, end batch.Offset, maxBytes int) (Span, error) {
 			return Span{next: from}, err
 		}
 		span, err := w.cut(at, maxBytes)
+		if d := (*segment.Damage)(nil); errors.As(err, &d) && l.quarantine(w.part, l.damage(d)) {
+			continue // what lies before it can be served
+		}
 		if err != nil || span.size > 0 {
 			return span, err
 		}
@@ -212,7 +215,9 @@ func (l *Log) heat(s *Span, first, last int) {
 // window is what a read may look at: [floor, limit) of one segment, read without the log's lock.
 type window struct {
 	log   *Log
-	seg   *segment.Segment // acquired; nil: nothing to read
+	part  *part
+	seg   *segment.Segment // the part's, acquired; nil: nothing to read
+	sums  segment.Sums     // of what is readable
 	floor int64            // a batch at or before the one wanted
 	limit int64            // end of what is readable
 	next  batch.Offset     // offset after the last batch below limit
@@ -235,11 +240,13 @@ func (l *Log) window(from, end batch.Offset) (w window, err error) {
 	}
 	i := sort.Search(len(l.parts), func(i int) bool { return l.parts[i].seg.Base > from }) - 1
 	i = max(i, 0)
-	if end, err = l.parts[i].sound(from, end); err != nil {
+	p := l.parts[i]
+	seg := p.seg
+	end, limit, err := p.sound(from, end, seg.Size())
+	if err != nil {
 		return w, err
 	}
-	seg := l.parts[i].seg
-	w = window{log: l, seg: seg, floor: seg.FloorOffset(from), limit: seg.Size(), next: l.written, whole: true, end: end}
+	w = window{log: l, part: p, seg: seg, sums: seg.Sums(), floor: seg.FloorOffset(from), limit: limit, next: l.written, whole: true, end: end}
 	if i+1 < len(l.parts) {
 		w.next = min(w.next, l.parts[i+1].seg.Base)
 	}
@@ -255,22 +262,59 @@ func (w *window) cut(from batch.Offset, maxBytes int) (s Span, err error) {
 			_ = w.seg.Release() // only read
 		}
 	}()
+	err = w.sums.CheckCold(w.floor, w.floor+1) // before the pages come in without having been looked at
+	beside := w.beside(err, from, from+1)
+	if err != nil && !beside {
+		return Span{}, w.damage(err)
+	}
 	at, ok, err := w.seg.Find(from, w.floor, w.limit)
 	if err != nil || !ok {
 		return Span{}, w.damage(err)
 	}
-	pos := at.Pos
-	if at.Size >= int64(maxBytes) && at.Next <= w.end { // one batch, and all is known of it
-		return Span{seg: w.seg, pos: pos, size: int(at.Size), next: at.Next}, nil
+	if beside {
+		return w.single(at)
 	}
-	if w.whole && w.limit-pos <= int64(maxBytes) {
-		return Span{seg: w.seg, pos: pos, size: int(w.limit - pos), next: w.next}, nil
+	s = Span{seg: w.seg, pos: at.Pos}
+	switch {
+	case at.Size >= int64(maxBytes) && at.Next <= w.end: // one batch, and all is known of it
+		s.size, s.next = int(at.Size), at.Next
+	case w.whole && w.limit-at.Pos <= int64(maxBytes):
+		s.size, s.next = int(w.limit-at.Pos), w.next
+	default: // several, or none
+		stop, next, err := w.boundary(at.Pos, at.Pos+int64(maxBytes))
+		if err != nil || stop == at.Pos {
+			return Span{}, w.damage(err)
+		}
+		s.size, s.next = int(stop-at.Pos), next
 	}
-	stop, next, err := w.boundary(pos, pos+int64(maxBytes)) // of several, or none
-	if err != nil || stop == pos {
+	if err := w.sums.CheckCold(s.pos, s.pos+int64(s.size)); w.beside(err, from, s.next) {
+		return w.single(at)
+	} else if err != nil {
 		return Span{}, w.damage(err)
 	}
-	return Span{seg: w.seg, pos: pos, size: int(stop - pos), next: next}, nil
+	return s, nil
+}
+
+// beside says that err is damage of other batches than those of [from, next), which lie beside them: their headers are as they were
+// written, so the way past them is known. In a sealed segment that is so only of damage that comes later.
+func (w *window) beside(err error, from, next batch.Offset) bool {
+	var d *segment.Damage
+	return errors.As(err, &d) && (d.First >= next || d.Next <= from && !w.seg.Sealed())
+}
+
+// single is the span of one batch beside a damaged one. It is looked at by itself: a check of more would only find the other again.
+func (w *window) single(at segment.Place) (Span, error) {
+	if at.Next > w.end {
+		return Span{}, nil
+	}
+	b := batch.Batch(make([]byte, at.Size))
+	if err := w.seg.ReadAt(b, at.Pos); err != nil {
+		return Span{}, err
+	}
+	if err := b.Check(); err != nil {
+		return Span{}, fmt.Errorf("%w: %s at byte %d: %w", ErrCorrupt, w.seg.Path, at.Pos, err)
+	}
+	return Span{seg: w.seg, pos: at.Pos, size: len(b), next: at.Next}, nil
 }
 
 // boundary finds the end of the last batch that ends at or before want and below end, or of the one at pos.
@@ -279,7 +323,7 @@ func (w *window) boundary(pos, want int64) (stop int64, next batch.Offset, err e
 	from := max(pos, w.seg.FloorPosition(min(want, w.limit)))
 	if !w.whole {
 		from = pos // the end offset may cut earlier than the bytes do
-		if f := w.seg.FloorOffset(w.end); f > pos && f <= want {
+		if f := w.seg.FloorOffset(w.end - 1); f > pos && f <= want {
 			from = f
 		}
 	}
@@ -290,7 +334,7 @@ func (w *window) boundary(pos, want int64) (stop int64, next batch.Offset, err e
 			return false
 		}
 		stop, next = p+size, h.NextOffset()
-		return p+size < want
+		return p+size < want && next < w.end // what lies behind the end may not be a batch
 	})
 	if stop == from && from > pos { // the floor itself was one too far: its base offset is where the span ends
 		err = w.seg.Walk(from, w.limit, func(_ int64, h batch.Batch, _ int64) bool { next = h.BaseOffset(); return false })
@@ -317,12 +361,8 @@ func (l *Log) OffsetForTime(ms int64) (t Timestamped, ok bool, err error) {
 	if err := l.writeOut(); err != nil {
 		return t, false, err
 	}
-	seg, from, limit := l.timeWindow(func(s *segment.Segment) (int64, bool) { return s.FloorTime(ms), s.Newest().Time >= ms })
-	if seg == nil {
-		return t, false, nil
-	}
-	defer func() { _ = seg.Release() }() // only read
-	return l.findTime(seg, from, limit, ms)
+	w := l.timeWindow(func(s *segment.Segment) (int64, bool) { return s.FloorTime(ms), s.Newest().Time >= ms })
+	return w.findTime(ms)
 }
 
 // MaxTimestamp finds the first record with the largest timestamp among the flushed ones.
@@ -341,25 +381,21 @@ func (l *Log) MaxTimestamp() (t Timestamped, ok bool, err error) {
 	if newest.Time < 0 {
 		return t, false, nil
 	}
-	seg, _, limit := l.timeWindow(func(s *segment.Segment) (int64, bool) { return 0, s.Newest() == newest })
-	if seg == nil {
-		return t, false, nil
-	}
-	defer func() { _ = seg.Release() }() // only read
-	return l.findTime(seg, newest.Pos, limit, newest.Time)
+	w := l.timeWindow(func(s *segment.Segment) (int64, bool) { return newest.Pos, s.Newest() == newest })
+	return w.findTime(newest.Time)
 }
 
-// timeWindow acquires the first segment that want accepts, with the position it names.
-func (l *Log) timeWindow(want func(*segment.Segment) (int64, bool)) (seg *segment.Segment, from, limit int64) {
+// timeWindow is a window on the first segment that want accepts, from the position that it names.
+func (l *Log) timeWindow(want func(*segment.Segment) (int64, bool)) (w window) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, p := range l.parts {
 		if from, ok := want(p.seg); ok && len(p.damage) == 0 {
 			p.seg.Acquire()
-			return p.seg, from, p.seg.Size()
+			return window{log: l, part: p, seg: p.seg, sums: p.seg.Sums(), floor: from, limit: p.seg.Size()}
 		}
 	}
-	return nil, 0, 0
+	return w
 }
 
 // EpochEnd answers who is at a leader epoch: the largest epoch in the log that is not above it, and the offset at which that
@@ -370,19 +406,41 @@ func (l *Log) EpochEnd(e batch.Epoch) (epoch batch.Epoch, end batch.Offset, ok b
 	return l.epochs.EndOf(e, l.flushed)
 }
 
-// findTime looks for the first record as new as ms in [from, limit) of a segment. Batches whose largest time is older are passed
-// over by their headers; so are those without records, which compaction leaves.
-func (l *Log) findTime(seg *segment.Segment, from, limit, ms int64) (t Timestamped, ok bool, err error) {
+// findTime looks for the first record as new as ms. Batches whose largest time is older are passed over by their headers; so are
+// those without records, which compaction leaves. The window's hold on the segment is released.
+func (w *window) findTime(ms int64) (t Timestamped, ok bool, err error) {
+	if w.seg == nil {
+		return t, false, nil
+	}
+	defer func() { _ = w.seg.Release() }() // only read
 	var bad error
-	err = seg.Walk(from, limit, func(pos int64, h batch.Batch, size int64) bool {
-		if h.MaxTimestamp() < ms || h.Count() == 0 {
-			return true
+	checked := w.floor // how far headers can be believed
+	if bad = w.sums.CheckCold(checked, checked+1); bad == nil {
+		err = w.seg.Walk(w.floor, w.limit, func(pos int64, h batch.Batch, size int64) bool {
+			if pos >= checked {
+				bad = w.sums.CheckCold(pos, pos+1)
+				checked = pos + checkedStep
+			}
+			if bad != nil || h.MaxTimestamp() < ms || h.Count() == 0 {
+				return bad == nil
+			}
+			if bad = w.sums.CheckCold(pos, pos+size); bad == nil {
+				t, ok, bad = findInBatch(w.seg, pos, size, ms)
+			}
+			return !ok && bad == nil
+		})
+	}
+	if err = errors.Join(bad, err); err != nil {
+		if d := (*segment.Damage)(nil); errors.As(err, &d) {
+			w.log.quarantine(w.part, w.log.damage(d))
 		}
-		t, ok, bad = findInBatch(seg, pos, size, ms)
-		return !ok && bad == nil
-	})
-	return t, ok && bad == nil, errors.Join(err, bad)
+		return t, false, w.damage(err)
+	}
+	return t, ok, nil
 }
+
+// checkedStep is how far a look at headers goes on a check of one of them: about a unit of segment.Sums.
+const checkedStep = 32 << 10
 
 // maxPlainBytes bounds what a batch may be decompressed to.
 const maxPlainBytes = 64 << 20

@@ -64,7 +64,7 @@ func recoverDir(ctx context.Context, o Options) (*recovery, error) {
 	if err := errors.Join(err, r.syncReplayed()); err != nil {
 		return nil, err
 	}
-	r.end = rec.End
+	r.end = max(rec.End, firstLSN)
 	r.summary = Summary{Frames: rec.Frames, Clean: c.Clean, Torn: rec.Torn}
 	if err := r.settle(c); err != nil {
 		return nil, err
@@ -72,6 +72,10 @@ func recoverDir(ctx context.Context, o Options) (*recovery, error) {
 	r.summary.Logs = len(r.logs)
 	return r, nil
 }
+
+// firstLSN is where the commit log of a new directory begins. A log is known up to an LSN that lies above its last frame (LogState.LSN);
+// before all frames there must be room for one, too.
+const firstLSN = disk.PageSize
 
 // findLogs lists the folders, and removes those that were being created or removed.
 func (r *recovery) findLogs() error {
@@ -184,12 +188,20 @@ func (r *recovery) redo(at commit.LSN, e *commit.Entry) error {
 	if err := seg.Write([][]byte{e.Batch}, e.Position); err != nil {
 		return err
 	}
-	if e.Position == 0 {
-		s.Prefix = 0
+	if e.Segment != s.Segment {
+		rolled(&s, e.Segment)
 	}
 	s.End, s.Segment, s.Position, s.Prefix = next, e.Segment, e.Position+int64(len(e.Batch)), e.Batch.PrefixSum(s.Prefix)
 	r.logs[e.Log] = s
 	return nil
+}
+
+// rolled goes on in the segment that begins at base.
+func rolled(s *commit.LogState, base batch.Offset) {
+	if s.Position > 0 {
+		s.Rolled = append(s.Rolled, commit.Chain{Base: s.Segment, Prefix: s.Prefix})
+	}
+	s.Segment, s.Position, s.Prefix = base, 0, 0
 }
 
 // segment opens the file that an entry belongs to, keeping the last one of each log open.
@@ -255,9 +267,10 @@ func (r *recovery) settle(old *commit.Checkpoint) error {
 				return err
 			}
 		}
+		err := r.trim(s)
 		s.Cutting = false
 		r.logs[id] = s
-		if err := r.trim(s); errors.Is(err, ErrCorrupt) {
+		if errors.Is(err, ErrCorrupt) {
 			r.damaged[id] = err
 		} else if err != nil {
 			return err
@@ -306,7 +319,7 @@ func (r *recovery) extend(s *commit.LogState) error {
 			continue
 		}
 		if base > s.Segment {
-			s.Segment, s.Position, s.Prefix = base, 0, 0
+			rolled(s, base)
 		}
 		if err := r.extendFile(path.Join(dir, segment.Name(base)), s); err != nil {
 			return err
@@ -406,11 +419,13 @@ func (r *recovery) trim(s commit.LogState) error {
 	if !slices.Contains(bases, s.Segment) {
 		return fmt.Errorf("%w: segment %s of log %s is missing; restore it from a copy", ErrCorrupt, segment.Name(s.Segment), s.Name)
 	}
-	return r.cutFile(dir, s.Segment, s.Position)
+	return r.cutFile(dir, s)
 }
 
-func (r *recovery) cutFile(dir string, base batch.Offset, size int64) error {
-	name := path.Join(dir, segment.Name(base))
+// cutFile cuts the last segment to what is known of it. Of an Fsync log nothing is written to a segment before it is flushed in the
+// commit log, so a whole batch that goes on where the log ends says that the commit log has lost its own end.
+func (r *recovery) cutFile(dir string, s commit.LogState) error {
+	name := path.Join(dir, segment.Name(s.Segment))
 	f, err := r.o.FS.Open(name)
 	if err != nil {
 		return err
@@ -418,11 +433,21 @@ func (r *recovery) cutFile(dir string, base batch.Offset, size int64) error {
 	has, err := f.Size()
 	switch {
 	case err != nil:
-	case has < size:
-		err = fmt.Errorf("%w: %s has %d bytes, but %d were durable; restore it from a copy", ErrCorrupt, name, has, size)
-	case has > size:
-		if err = segment.Unseal(r.o.FS, dir, base); err == nil {
-			err = f.Truncate(size)
+	case has < s.Position:
+		err = fmt.Errorf("%w: %s has %d bytes, but %d were durable; restore it from a copy", ErrCorrupt, name, has, s.Position)
+	case has > s.Position:
+		var lost batch.Batch
+		if !s.Unlogged && !s.Cutting {
+			lost, err = readBatch(f, s.Position, has)
+		}
+		if lost != nil && lost.BaseOffset() == s.End {
+			err = fmt.Errorf("%w: the commit log ends at offset %d of log %s, but %s holds acknowledged records from there on: its end was lost or damaged, and records of other logs may be gone with it; restore %s from a copy", ErrCorrupt, s.End, s.Name, name, path.Join(r.o.Dir, commitDir))
+		}
+		if err == nil {
+			err = segment.Unseal(r.o.FS, dir, s.Segment)
+		}
+		if err == nil {
+			err = f.Truncate(s.Position)
 		}
 		if err == nil {
 			err = f.Sync()

@@ -17,6 +17,8 @@ type Damage struct {
 	Log         string
 	First, Next batch.Offset // records [First, Next); both NoOffset when only a side file is harmed, which is made anew
 	Err         error        // what was found, with file and bytes
+
+	lo int64 // what lies in the segment from here on, up to Next, cannot be believed; records below First may begin before it
 }
 
 // Verify reads every segment of the open logs, checks all of their bytes, and keeps what is damaged from being served. It gives
@@ -86,7 +88,7 @@ func (l *Log) verifyPart(p *part, limit func(n int) error) error {
 			l.e.o.Logger.Warn("a side file of a segment is damaged; it is made anew at the next start", "log", l.name, "path", d.Path, "err", d.Err)
 			return
 		}
-		l.quarantine(p, Damage{l.name, d.First, d.Next, fmt.Errorf("%w: %s, bytes [%d, %d): %w", ErrCorrupt, d.Path, d.Lo, d.Hi, d.Err)})
+		l.quarantine(p, Damage{l.name, d.First, d.Next, fmt.Errorf("%w: %s, bytes [%d, %d): %w", ErrCorrupt, d.Path, d.Lo, d.Hi, d.Err), d.Lo})
 	})
 	if err == nil && sideFile && l.has(p) {
 		l.sealing.Lock()
@@ -96,45 +98,41 @@ func (l *Log) verifyPart(p *part, limit func(n int) error) error {
 	return err
 }
 
-// verifyBatches checks a segment that has no seal: its batches one by one. What follows a bad one cannot be told any more.
+// verifyStep is how much of a segment without a seal is checked at once.
+const verifyStep = 1 << 20
+
+// verifyBatches checks a segment that has no seal: each batch, and that its header is the one that was written.
 func (l *Log) verifyBatches(p *part, limit func(n int) error) error {
 	l.mu.Lock()
-	end, next, want := p.seg.Size(), p.seg.Next(), max(p.seg.Base, 0)
+	size, sums := p.seg.Size(), p.seg.Sums()
 	l.mu.Unlock()
-	var buf []byte
-	var stopped error
-	err := p.seg.Walk(0, end, func(pos int64, h batch.Batch, size int64) bool {
+	for pos := int64(0); pos < size; {
+		step := min(verifyStep, size-pos)
 		if limit != nil {
-			if stopped = limit(int(size)); stopped != nil {
-				return false
+			if err := limit(int(step)); err != nil {
+				return err
 			}
 		}
-		buf = slices.Grow(buf[:0], int(size))[:size]
-		if stopped = p.seg.ReadAt(buf, pos); stopped != nil {
-			return false
+		err := sums.Check(pos, pos+step)
+		pos += step
+		if d := (*segment.Damage)(nil); errors.As(err, &d) {
+			l.quarantine(p, l.damage(d))
+			pos, err = max(d.Hi, pos-step+1), nil
 		}
-		b := batch.Batch(buf)
-		bad := b.Check()
-		if bad == nil && b.BaseOffset() < want {
-			bad = fmt.Errorf("offset %d where %d or more is due", b.BaseOffset(), want)
+		if err != nil {
+			return err
 		}
-		if bad != nil {
-			l.quarantine(p, Damage{l.name, want, next, fmt.Errorf("%w: %s at byte %d: %w", ErrCorrupt, p.seg.Path, pos, bad)})
-			want = next
-			return false
-		}
-		want = b.NextOffset()
-		return true
-	})
-	if errors.Is(err, segment.ErrCorrupt) {
-		l.quarantine(p, Damage{l.name, want, next, fmt.Errorf("%w: %w", ErrCorrupt, err)})
-		return nil
 	}
-	return errors.Join(err, stopped)
+	return nil
 }
 
-// quarantine keeps a stretch from being served any more. Nothing is cut off or removed (E7).
-func (l *Log) quarantine(p *part, d Damage) {
+// damage is what a segment says of its bytes, said of the log.
+func (l *Log) damage(d *segment.Damage) Damage {
+	return Damage{l.name, d.First, d.Next, fmt.Errorf("%w: %w", ErrCorrupt, d), d.Lo}
+}
+
+// quarantine keeps a stretch from being served any more, and says whether that is new. Nothing is cut off or removed (E7).
+func (l *Log) quarantine(p *part, d Damage) (fresh bool) {
 	l.mu.Lock()
 	known := !slices.Contains(l.parts, p) || slices.ContainsFunc(p.damage, func(have Damage) bool { return have.First == d.First && have.Next == d.Next })
 	if !known {
@@ -147,20 +145,22 @@ func (l *Log) quarantine(p *part, d Damage) {
 		l.e.o.Logger.Error("records are damaged and not served any more; restore the file from a copy, or delete the records",
 			"log", l.name, "from", int64(d.First), "below", int64(d.Next), "err", d.Err)
 	}
+	return !known
 }
 
-// sound is how far [from, end) can be served: up to the first damage. The error is that of damage at from. Callers hold log.mu.
-func (p *part) sound(from, end batch.Offset) (batch.Offset, error) {
+// sound is how far [from, end) can be served, and the bytes below limit be looked at: up to the first damage. The error is that of
+// damage at from. Callers hold log.mu.
+func (p *part) sound(from, end batch.Offset, limit int64) (batch.Offset, int64, error) {
 	for _, d := range p.damage {
 		switch {
 		case d.Next <= from:
 		case d.First <= from:
-			return from, d.Err
+			return from, 0, d.Err
 		default:
-			return min(end, d.First), nil
+			return min(end, d.First), min(limit, d.lo), nil
 		}
 	}
-	return end, nil
+	return end, limit, nil
 }
 
 // scrubs verifies everything again and again, slowly, beside everything else.

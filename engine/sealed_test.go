@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -184,7 +185,7 @@ func TestDamageIsQuarantined(t *testing.T) {
 	if len(l.parts) != 3 {
 		t.Fatalf("%d segments", len(l.parts))
 	}
-	// The second segment is sealed: one block of it. The last is not: what follows cannot be told.
+	// The second segment is sealed: a block of it cannot be believed. The last is not: one batch.
 	sealed, active := l.parts[1], l.parts[2]
 	for _, p := range []*part{sealed, active} {
 		if err := poke(mem, p.seg.Path, 100_000); err != nil {
@@ -202,7 +203,7 @@ func TestDamageIsQuarantined(t *testing.T) {
 	if d := found[0]; d.First <= sealed.seg.Base || d.Next >= active.seg.Base || d.Next-d.First > 12 {
 		t.Errorf("sealed [%d, %d): damaged are [%d, %d)", sealed.seg.Base, active.seg.Base, d.First, d.Next)
 	}
-	if d := found[1]; d.First <= active.seg.Base || d.Next != 70 {
+	if d := found[1]; d.First <= active.seg.Base || d.Next != d.First+1 {
 		t.Errorf("active [%d, 70): damaged are [%d, %d)", active.seg.Base, d.First, d.Next)
 	}
 	served, refused := 0, 0
@@ -259,5 +260,45 @@ func TestScrubberFindsDamage(t *testing.T) {
 	}
 	if _, err := l.Read(0, 3, 1000); !errors.Is(err, ErrCorrupt) {
 		t.Error(err)
+	}
+}
+
+// A segment that holds more than the commit log brings back says that the commit log has lost its end: nothing is cut off.
+func TestSegmentsProveWhatTheCommitLogLost(t *testing.T) {
+	mem := disk.NewMem()
+	o := smallOptions(mem, "/d")
+	e := mustOpen(t, o)
+	w := newWatcher()
+	l := mustLog(t, e, "t-0", LogOptions{Observer: w})
+	mustLog(t, e, "t-1", LogOptions{})
+	for i := range 4 {
+		appendAll(t, l, w, makeBatch(fmt.Sprint(i), 1, 0))
+	}
+	if err := l.writeOut(); err != nil {
+		t.Fatal(err)
+	}
+	crashed := mem.Crash(rand.New(rand.NewPCG(1, 1)), 1)
+	names, err := crashed.ReadDir("/d/commit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wiped := false
+	for _, n := range names {
+		if f, err := crashed.Open("/d/commit/" + n.Name); err == nil && strings.HasSuffix(n.Name, ".commit") && !wiped {
+			wiped = true
+			size, _ := f.Size()
+			from := int64(3 * disk.PageSize) // the header and two frames stay
+			if err := f.WriteVec([][]byte{make([]byte, size-from)}, from); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	o.FS = crashed
+	again := mustOpen(t, o)
+	if _, err := again.OpenLog("t-0", LogOptions{}); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "commit log") {
+		t.Errorf("half of the commit log is gone: %v", err)
+	}
+	if _, err := again.OpenLog("t-1", LogOptions{}); err != nil {
+		t.Errorf("another log: %v", err)
 	}
 }

@@ -158,12 +158,15 @@ func (l *Log) cutPoint(to batch.Offset) (c cut, err error) {
 	i = max(i, 0)
 	c.seg = l.parts[i].seg
 	c.seg.Acquire()
-	floor, limit := c.seg.FloorOffset(to), c.seg.Size()
+	floor, limit, sums := c.seg.FloorOffset(to), c.seg.Size(), c.seg.Sums()
 	c.pos, c.end = limit, l.next
 	if i+1 < len(l.parts) {
 		c.end = l.parts[i+1].seg.Base
 	}
 	l.mu.Unlock()
+	if err = sums.CheckCold(0, limit); err != nil { // what remains is believed as it is from then on
+		return cut{}, errors.Join(fmt.Errorf("%w: %w", ErrCorrupt, err), c.seg.Release())
+	}
 	err = c.seg.Walk(floor, limit, func(pos int64, h batch.Batch, _ int64) bool {
 		if h.NextOffset() <= to {
 			return true

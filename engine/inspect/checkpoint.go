@@ -14,7 +14,8 @@ var le = binary.LittleEndian
 const (
 	checkpointMagic  = "SBCHKPT3"
 	checkpointHeader = 40
-	logStateSize     = 68
+	logStateSize     = 72
+	chainSize        = 12
 	maxName          = 255
 )
 
@@ -41,6 +42,7 @@ type logState struct {
 	compacted  bool
 	cleaned    batch.Offset
 	prefixes   uint32
+	rolled     int64 // segments below that one without a seal
 }
 
 // checkpoint reads the file. k is nil when it cannot be believed.
@@ -132,22 +134,23 @@ func (r *run) checkpointLog(w *window, pos int64) (s *logState, size int64, bad 
 		position: int64(le.Uint32(b[32:])), lsn: le.Uint64(b[40:]), cuts: le.Uint32(b[48:]), unlogged: flags&1 != 0, cutting: flags&2 != 0, compacted: flags&4 != 0,
 		cleaned: batch.Offset(le.Uint64(b[56:])), prefixes: le.Uint32(b[64:]),
 	}
-	n := int64(le.Uint32(b[36:]))
-	if n > maxName || n > w.size-pos-logStateSize {
-		return nil, 0, fmt.Sprintf("its name has %d bytes, %d are left and %d allowed", n, w.size-pos-logStateSize, maxName), nil
+	n, rolled := int64(le.Uint32(b[36:])), int64(le.Uint32(b[68:]))
+	if n > maxName || n+rolled*chainSize > w.size-pos-logStateSize {
+		return nil, 0, fmt.Sprintf("its name has %d bytes (%d are allowed) and %d rolled segments follow, %d bytes are left", n, maxName, rolled, w.size-pos-logStateSize), nil
 	}
+	s.rolled = rolled
 	if b, err = w.bytes(pos+logStateSize, int(n)); err != nil {
 		return nil, 0, "", err
 	}
 	s.name = string(b)
-	return s, logStateSize + n, "", nil
+	return s, logStateSize + n + rolled*chainSize, "", nil
 }
 
 func (s *logState) fields(pos int64) []Field {
 	return []Field{
 		{"at", pos}, {"id", s.id}, {"start", int64(s.start)}, {"end", int64(s.end)}, {"segment", int64(s.segment)}, {"position", s.position},
 		{"lsn", s.lsn}, {"cuts", int64(s.cuts)}, {"unlogged", s.unlogged}, {"cutting", s.cutting}, {"compacted", s.compacted},
-		{"cleaned", int64(s.cleaned)}, {"prefixes", hex32(s.prefixes)}, {"name", s.name},
+		{"cleaned", int64(s.cleaned)}, {"prefixes", hex32(s.prefixes)}, {"rolled", s.rolled}, {"name", s.name},
 	}
 }
 

@@ -52,6 +52,7 @@ type frame struct {
 	payload      int64
 	entries      int
 	crc          uint32
+	turn         bool // a mark: the log goes on in the next file
 }
 
 // mark says that it is one: a frame of nothing, which says that all below durable was flushed, and that a real one overwrites.
@@ -83,6 +84,7 @@ type replay struct {
 	clean bool   // nothing can follow from
 	gap   bool   // frames are damaged: what follows from entries is not to be believed
 	read  *read  // the file looked at before; nil: none, or not to its end
+	next  string // the file in which that one says the log goes on; empty: it says nothing
 	each  func(file string, f frame, e entry) error
 }
 
@@ -173,6 +175,7 @@ func (c *commitFile) blank() error {
 // frames goes through the frames of this use of the file.
 func (c *commitFile) frames(p *replay) error {
 	at := c.start
+	p.next = ""
 	defer func() { p.read = &read{c.name, c.seq, c.position(at), at} }()
 	for at < c.end() {
 		f, bad, err := c.frame(at, p)
@@ -180,6 +183,9 @@ func (c *commitFile) frames(p *replay) error {
 			return err
 		}
 		if bad == "" && f.mark() {
+			if f.turn && c.end() > p.from && !p.clean {
+				p.next = path.Join(path.Dir(c.name), fmt.Sprintf("%020d%s", c.seq+1, commitSuffix))
+			}
 			return nil
 		}
 		if bad == "" {
@@ -208,7 +214,7 @@ func (c *commitFile) frame(at uint64, p *replay) (f frame, bad string, err error
 		return f, "", err
 	}
 	if c.show() && f.mark() {
-		err = c.row(c.name, "mark", Field{"at", f.pos}, Field{"lsn", f.lsn}, Field{"durable", f.durable}, Field{"generation", hex64(c.generation)}, Field{"crc", hex32(f.crc)}, Field{"state", state(true)})
+		err = c.row(c.name, "mark", Field{"at", f.pos}, Field{"lsn", f.lsn}, Field{"durable", f.durable}, Field{"generation", hex64(c.generation)}, Field{"crc", hex32(f.crc)}, Field{"turn", f.turn}, Field{"state", state(true)})
 	} else if c.show() {
 		err = c.row(c.name, "frame", Field{"at", f.pos}, Field{"lsn", f.lsn}, Field{"durable", f.durable}, Field{"entries", int64(f.entries)},
 			Field{"payload", f.payload}, Field{"size", f.size()}, Field{"generation", hex64(c.generation)}, Field{"crc", hex32(f.crc)}, Field{"state", state(bad == "")})
@@ -267,9 +273,11 @@ func (c *commitFile) parseAt(b []byte, at uint64) (f frame, bad string, err erro
 		return f, fmt.Sprintf("impossible values: LSN %d, durable %d, %d entries, %d bytes", f.lsn, f.durable, n, pay), nil
 	}
 	f.payload, f.entries = int64(pay), int(n)
-	if got := crcOf(b[8:frameHeader]); f.mark() && (pay != 0 || got != f.crc) {
-		return f, fmt.Sprintf("a mark of %d bytes, with checksum %s, and it says %s", pay, hex32(got), hex32(f.crc)), nil
+	turn := le.Uint32(b[44:])
+	if got := crcOf(b[8:frameHeader]); f.mark() && (pay != 0 || turn > 1 || got != f.crc) {
+		return f, fmt.Sprintf("a mark of %d bytes, turn %d, with checksum %s, and it says %s", pay, turn, hex32(got), hex32(f.crc)), nil
 	}
+	f.turn = f.mark() && turn == 1
 	if f.pos+f.size() > c.bytes || f.pos+f.size() > c.size {
 		return f, fmt.Sprintf("it has %d bytes, and the file ends before", f.size()), nil
 	}

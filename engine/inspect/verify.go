@@ -147,6 +147,9 @@ func (v *verifier) commitLog() error {
 	if isMissing(err) {
 		return nil
 	}
+	if err == nil && p.next != "" {
+		err = v.damage(at(p.next, 0, 0), "the file before it says that the commit log goes on here, and it is missing; restore it from a copy")
+	}
 	return err
 }
 

@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -264,9 +263,6 @@ func runFault(c fault) (row, outcome string, err error) {
 			}
 		}
 		f.healed.Store(true)
-		if f.hit == "/" {
-			return // TestFolderIsSyncedAfterAFailedStart: known, and nothing else is looked for there
-		}
 		err = restarts(l, mem, c.seed+uint64(c.n))
 	})
 	row = fmt.Sprintf("%s %s, error", c.op, f.hit)
@@ -308,9 +304,6 @@ func (f *faulty) judge(p *player) error {
 		return fmt.Errorf("%d files were left open; the engine had said %w", n, errors.Join(p.failures...))
 	}
 	for _, err := range p.failures {
-		if errors.Is(err, fs.ErrExist) && f.lack() && (f.op == "sync" || f.op == "syncdir") {
-			continue // TestRollAgainAfterAFullDisk: known
-		}
 		if !errors.Is(err, errInjected) && !errors.Is(err, engine.ErrFailed) && !errors.Is(err, engine.ErrClosed) {
 			return fmt.Errorf("failed for another reason: %w", err)
 		}
@@ -329,9 +322,6 @@ func restarts(l *ledger, mem *disk.Mem, seed uint64) error {
 	for i, keep := range []float64{0, 0.6} {
 		copied := l.clone()
 		if err := copied.check(mem.Crash(newRand(seed, uint64(i)), keep), "/d"); err != nil {
-			if copied.knownDrop(err) {
-				continue
-			}
 			return fmt.Errorf("after a power cut that kept %.0f %%: %w", 100*keep, err)
 		}
 	}
@@ -339,16 +329,6 @@ func restarts(l *ledger, mem *disk.Mem, seed uint64) error {
 		return fmt.Errorf("after a restart: %w", err)
 	}
 	return nil
-}
-
-// knownDrop tells the outcome of TestDropThatIsReplayedIsDurable, which is known.
-func (l *ledger) knownDrop(err error) bool {
-	for name, a := range l.book {
-		if a.dropping && errors.Is(err, engine.ErrCorrupt) && strings.Contains(err.Error(), "the folder /d/"+name+" is missing") {
-			return true
-		}
-	}
-	return false
 }
 
 func (l *ledger) clone() *ledger {

@@ -123,8 +123,8 @@ func dump(args ...string) (stdout, stderr string, code int) {
 // scrub takes out what is random: the generation of a commit-log file, and the checksums over it.
 func scrub(s, dir string) string {
 	s = strings.ReplaceAll(s, dir, "DATA")
-	s = regexp.MustCompile(`(?m)^((?:file|frame) .*) [0-9a-f]{16} (.*)$`).ReplaceAllString(s, "$1 GENERATION $2")
-	s = regexp.MustCompile(`(?m)^((?:file|frame) .*) [0-9a-f]{8} +(ok|bad)$`).ReplaceAllString(s, "$1 CRC $2")
+	s = regexp.MustCompile(`(?m)^((?:file|frame|mark) .*) [0-9a-f]{16} (.*)$`).ReplaceAllString(s, "$1 GENERATION $2")
+	s = regexp.MustCompile(`(?m)^((?:file|frame|mark) .*) [0-9a-f]{8} +((?:no +|yes +)?(?:ok|bad))$`).ReplaceAllString(s, "$1 CRC $2")
 	return s
 }
 

@@ -25,7 +25,7 @@ var errUnexpectedEOF = io.ErrUnexpectedEOF
 //	24  8  nextLog  log ids from here on are unused
 //	32  4  flags    bit 0: the engine was closed, nothing follows lsn
 //	36  4  file     sequence of the newest commit-log file in use, plus 1; 0: none yet
-//	40  …  a log, 68 bytes and its name:
+//	40  …  a log, 72 bytes, its name, and its rolled segments:
 //	           0  8  id
 //	           8  8  start     first offset kept
 //	          16  8  end       offset after the last durable record
@@ -39,7 +39,9 @@ var errUnexpectedEOF = io.ErrUnexpectedEOF
 //	                           bit 1: cutting, so what lies beyond end was cut off and is to go
 //	          56  8  cleaned   where the last compaction ended
 //	          64  4  prefixes  batch.PrefixSum over the batches of that segment below position
-//	          68  …  name
+//	          68  4  rolled    how many segments below that one have no seal yet
+//	          72  …  name
+//	           …  …  rolled segments, 12 bytes each:  0 8 base offset · 8 4 batch.PrefixSum over all of its batches
 type Checkpoint struct {
 	LSN     LSN
 	NextLog uint64
@@ -56,6 +58,7 @@ type LogState struct {
 	Segment    batch.Offset
 	Position   int64  // < 2^31
 	Prefix     uint32 // batch.PrefixSum over the batches of Segment below Position
+	Rolled     []Chain
 	LSN        LSN
 	Cuts       uint32
 	Unlogged   bool
@@ -64,11 +67,18 @@ type LogState struct {
 	Cleaned    batch.Offset
 }
 
+// Chain is what the headers of all batches of a segment add up to, which nothing else says until it is sealed.
+type Chain struct {
+	Base   batch.Offset // of the segment
+	Prefix uint32       // batch.PrefixSum
+}
+
 const (
 	checkpointMagic  = "SBCHKPT3"
 	olderCheckpoint  = "SBCHKPT2"
 	checkpointHeader = 40
-	logStateSize     = 68
+	logStateSize     = 72
+	chainSize        = 12
 	maxName          = 255
 	maxCheckpoint    = 1 << 30
 )
@@ -95,7 +105,12 @@ func (c *Checkpoint) Append(dst []byte) []byte {
 		dst = binary.LittleEndian.AppendUint32(dst, asBit(l.Unlogged)|asBit(l.Cutting)<<1|asBit(l.Compacted)<<2)
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(l.Cleaned))
 		dst = binary.LittleEndian.AppendUint32(dst, l.Prefix)
+		dst = binary.LittleEndian.AppendUint32(dst, uint32(len(l.Rolled)))
 		dst = append(dst, l.Name...)
+		for _, r := range l.Rolled {
+			dst = binary.LittleEndian.AppendUint64(dst, uint64(r.Base))
+			dst = binary.LittleEndian.AppendUint32(dst, r.Prefix)
+		}
 	}
 	binary.LittleEndian.PutUint32(dst[at+8:], checkpointCRC(dst[at:]))
 	return dst
@@ -170,12 +185,17 @@ func parseLogState(b []byte) (l LogState, rest []byte, ok bool) {
 		Cleaned:   batch.Offset(binary.LittleEndian.Uint64(b[56:])),
 		Prefix:    binary.LittleEndian.Uint32(b[64:]),
 	}
-	n := int64(binary.LittleEndian.Uint32(b[36:]))
-	if b = b[logStateSize:]; n > maxName || n > int64(len(b)) {
+	n, rolled := int64(binary.LittleEndian.Uint32(b[36:])), int64(binary.LittleEndian.Uint32(b[68:]))
+	if b = b[logStateSize:]; n > maxName || n+rolled*chainSize > int64(len(b)) {
 		return l, nil, false
 	}
 	l.Name = string(b[:n])
-	return l, b[n:], true
+	b = b[n:]
+	for range rolled {
+		l.Rolled = append(l.Rolled, Chain{batch.Offset(binary.LittleEndian.Uint64(b)), binary.LittleEndian.Uint32(b[8:])})
+		b = b[chainSize:]
+	}
+	return l, b, true
 }
 
 // ReadCheckpoint loads the file; fs.ErrNotExist when there is none. Errors: ErrCorrupt, I/O errors.

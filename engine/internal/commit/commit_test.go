@@ -66,8 +66,6 @@ func (r *recorder) Flushed(_ LSN, group []Entry) error {
 
 func (r *recorder) Full() {}
 
-func (r *recorder) Turned() {}
-
 func (r *recorder) Failed(err error, _ []Entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -198,8 +196,8 @@ func TestGroupsGather(t *testing.T) {
 	}
 }
 
-// TestEveryBitOfAFrameIsChecked flips each bit of a log of two frames. In the last frame a flip makes it a torn write, in the first it
-// is corruption: it may never be served, and never be taken for a torn write (C2).
+// TestEveryBitOfAFrameIsChecked flips each bit of a log of two frames. That is corruption: it may never be served, and never be taken for
+// a torn write (C2); but in the last frame, when the mark behind it is lost, there is nothing else to take it for.
 func TestEveryBitOfAFrameIsChecked(t *testing.T) {
 	fs, r := newDisk(t), newRecorder()
 	c := start(t, fs, r, 0)
@@ -217,20 +215,25 @@ func TestEveryBitOfAFrameIsChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	size := frameSize([]Entry{one(7, 0, 300)})
-	for frame := range 2 {
+	flips := func(frame int, want int, wantErr error) {
+		t.Helper()
 		for bit := range size * 8 {
 			pos := int64(frame+1)*disk.PageSize + bit/8
 			flipBit(t, f, pos, bit%8)
 			got, _, err := replay(fs, 0, false)
 			flipBit(t, f, pos, bit%8)
-			if frame == 0 && (!errors.Is(err, ErrCorrupt) || len(got) != 0) {
-				t.Fatalf("bit %d of the first frame: %d entries, %v; want ErrCorrupt", bit, len(got), err)
-			}
-			if frame == 1 && (err != nil || len(got) != 1) {
-				t.Fatalf("bit %d of the last frame: %d entries, %v; want the first only", bit, len(got), err)
+			if len(got) != want || !errors.Is(err, wantErr) {
+				t.Fatalf("bit %d of frame %d: %d entries, %v; want %d, %v", bit, frame, len(got), err, want, wantErr)
 			}
 		}
 	}
+	flips(0, 0, ErrCorrupt)
+	flips(1, 1, ErrCorrupt)
+	if err := f.WriteVec([][]byte{make([]byte, fileHeader)}, 3*disk.PageSize); err != nil { // over the mark
+		t.Fatal(err)
+	}
+	flips(0, 0, ErrCorrupt)
+	flips(1, 1, nil)
 	for bit := range int64(fileHeader * 8) {
 		flipBit(t, f, bit/8, int64(bit%8))
 		if _, _, err := replay(fs, 0, false); err == nil {
@@ -277,6 +280,36 @@ func TestLostFileIsCorruption(t *testing.T) {
 	}
 }
 
+// TestLostLastFileIsCorruption: the file in use is gone, and no checkpoint has named it. The one before says that it was there.
+func TestLostLastFileIsCorruption(t *testing.T) {
+	fs, r := newDisk(t), newRecorder()
+	c := start(t, fs, r, 0)
+	for i := 0; c.File() < 2; i++ {
+		put(t, c, one(7, batch.Offset(i), 3000))
+		if err := r.waitFor(i + 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := replay(fs, 0, false); err != nil {
+		t.Fatal(err)
+	}
+	l, err := list(fs, testDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, seq := range l.files[1:] { // the one prepared ahead, too
+		if err := fs.Remove(fileName(testDir, seq)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := replay(fs, 0, false); !errors.Is(err, ErrCorrupt) {
+		t.Fatalf("the file in use is gone: %v", err)
+	}
+}
+
 // waiting says that all files are in use, so the committer may be waiting for one.
 func (s *supply) waiting() bool {
 	s.mu.Lock()
@@ -310,7 +343,7 @@ func TestStaleFramesAreRefused(t *testing.T) {
 
 func TestCheckpointRoundTripAndDamage(t *testing.T) {
 	c := Checkpoint{LSN: 1 << 40, NextLog: 9, Clean: true, Logs: []LogState{
-		{ID: 3, Name: "orders-0", Start: 5, End: 1 << 50, Segment: 77, Position: 1<<31 - 1, Prefix: 0xfedcba98}, {ID: 8, Name: "x"},
+		{ID: 3, Name: "orders-0", Start: 5, End: 1 << 50, Segment: 77, Position: 1<<31 - 1, Prefix: 0xfedcba98, Rolled: []Chain{{5, 6}, {1 << 60, 1<<32 - 1}}}, {ID: 8, Name: "x"},
 	}}
 	b := c.Append(nil)
 	got, err := ParseCheckpoint(b)

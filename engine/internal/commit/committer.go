@@ -22,8 +22,6 @@ type Target interface {
 	Flushed(at LSN, group []Entry) error
 	// Full says that half of the log was written since the last checkpoint: another one would let files be recycled.
 	Full()
-	// Turned says that a new file is in use: a checkpoint should name it (File), so that a start misses it when it is gone.
-	Turned()
 	// Failed gives back, with the first error (C4), entries that will never be flushed: their batches are no longer borrowed.
 	Failed(err error, entries []Entry)
 }
@@ -113,7 +111,7 @@ func (c *Committer) File() uint32 { return c.newest.Load() }
 
 // MaxBatch is the largest batch that a frame can carry, in bytes.
 func MaxBatch(fileBytes int64) int64 {
-	return fileBytes - disk.PageSize - frameHeader - entrySize
+	return fileBytes - 2*disk.PageSize - frameHeader - entrySize
 }
 
 // Admit waits until n bytes may be queued and takes the room. Call it without holding locks, before Enqueue; give the room
@@ -213,7 +211,33 @@ func (c *Committer) run() {
 		// into the next group, which is worth 1.1 to 1.9 times the acknowledgements per second (engine.md 2.3).
 		runtime.Gosched()
 		runtime.Gosched()
+		if err := c.mark(); err != nil {
+			c.fail(err)
+			c.abandon(nil)
+			return
+		}
 	}
+}
+
+// mark writes a mark behind the last frame when nothing follows it at once, so that damage of that frame can be told from a torn write
+// (C2). It is not synced: nobody waits for it, and the frame that overwrites it takes its place.
+func (c *Committer) mark() error {
+	if !c.logged() {
+		return nil
+	}
+	c.mu.Lock()
+	idle := len(c.queue) == 0
+	c.mu.Unlock()
+	if !idle {
+		return nil
+	}
+	return c.writeMark(false)
+}
+
+func (c *Committer) writeMark(turn bool) error {
+	c.head = appendMark(c.head[:0], c.cur.generation, c.at, c.Durable(), turn)
+	c.vec = append(c.vec[:0], c.head)
+	return c.cur.WriteVec(c.vec, c.cur.position(c.at))
 }
 
 // next waits for entries and takes a group; ok is false when there is nothing left to do.
@@ -239,7 +263,7 @@ func (c *Committer) next() (group []Entry, ok bool) {
 func (c *Committer) fitting() int {
 	limit := int64(c.o.GroupBytes)
 	if c.logged() {
-		limit = min(limit, c.o.FileBytes-disk.PageSize)
+		limit = min(limit, c.o.FileBytes-2*disk.PageSize)
 	}
 	size := int64(frameHeader)
 	for n := range c.queue {
@@ -257,7 +281,7 @@ func (c *Committer) commit(group []Entry) error {
 		return c.o.Target.Write(group)
 	}
 	size := frameSize(group)
-	if c.at+LSN(size) > c.cur.end() {
+	if c.at+LSN(size) > c.cur.end()-disk.PageSize { // the last page is for the mark that says so
 		if err := c.turn(); err != nil {
 			return err
 		}
@@ -293,18 +317,23 @@ func (c *Committer) flush(group []Entry) error {
 // turn goes on in the next file, waiting for one if none is free.
 func (c *Committer) turn() error {
 	if !c.files.hasNext() {
-		c.o.Target.Full() // one is needed for a file to be free
+		c.o.Target.Full() // a checkpoint may be needed for a file to be free
 	}
 	next, err := c.files.next()
 	if err != nil {
 		return err
 	}
-	if err := c.cur.Close(); err != nil {
-		return err
+	if err = c.writeMark(true); err == nil {
+		err = c.cur.Sync()
+	}
+	if err == nil {
+		err = c.cur.Close()
+	}
+	if err != nil {
+		return errors.Join(err, next.Close())
 	}
 	c.cur, c.at = next, next.start
 	c.newest.Store(uint32(next.sequence + 1))
-	c.o.Target.Turned()
 	return nil
 }
 

@@ -28,7 +28,7 @@
 //	24  8  durable     every frame below this LSN was flushed before this one was written
 //	32  8  payload     bytes after the table
 //	40  4  entries     0: this is a mark
-//	44  4  zero
+//	44  4  turn        of a mark: 1 when the log goes on in the next file; else 0
 //	48  …  the table, 48 bytes an entry:
 //	           0  1  kind      1 batch, 2 drop, 3 trim
 //	           1  3  zero
@@ -46,6 +46,9 @@
 // bad last frame is not taken for a torn write. It ends the log. No crash of it matters: its 48 bytes lie in one sector, which a disk writes
 // whole or not at all (disk.D2), so what stands there is what was before, the mark, or the frame that overwrote it, in part or whole; and
 // nobody was promised that frame before it was flushed, with all sectors of it, over the mark.
+//
+// Before the first frame is written to the next file, a mark that says so (turn) is flushed in this one: so that a start misses the next
+// file when it is gone. There is room for it, since no frame takes the last page.
 //
 // All integers are little-endian (batches keep their own order). LSN is a byte address that grows over all files for ever:
 // a file of size s covers [start, start + s - PageSize).
@@ -179,6 +182,7 @@ type frame struct {
 	lsn, durable LSN
 	payload      int64
 	entries      int
+	turn         bool
 }
 
 // mark says that it is one.
@@ -201,9 +205,16 @@ func frameSize(group []Entry) int64 {
 	return f.size()
 }
 
-// appendMark appends a mark for LSN lsn, where the next frame will go: everything below durable, at most lsn, is flushed.
-func appendMark(dst []byte, generation uint64, lsn, durable LSN) []byte {
-	return appendFrame(dst, nil, generation, lsn, durable)
+// appendMark appends a mark for LSN lsn, where the next frame will go: everything below durable, at most lsn, is flushed. turn says that
+// the next frame goes to the next file instead.
+func appendMark(dst []byte, generation uint64, lsn, durable LSN, turn bool) []byte {
+	at := len(dst)
+	dst = appendFrame(dst, nil, generation, lsn, durable)
+	if turn {
+		binary.LittleEndian.PutUint32(dst[at+44:], 1)
+		binary.LittleEndian.PutUint32(dst[at+4:], crc32.Checksum(dst[at+8:], castagnoli))
+	}
+	return dst
 }
 
 // appendFrame appends a frame's header and table; the batches follow them as they are.
@@ -260,7 +271,9 @@ func parseFrame(b []byte, generation uint64, at LSN) (f frame, ok bool) {
 	}
 	f.payload, f.entries = int64(pay), int(n)
 	if f.mark() {
-		return f, pay == 0 && crc32.Checksum(b[8:frameHeader], castagnoli) == binary.LittleEndian.Uint32(b[4:])
+		turn := binary.LittleEndian.Uint32(b[44:])
+		f.turn = turn == 1
+		return f, pay == 0 && turn <= 1 && crc32.Checksum(b[8:frameHeader], castagnoli) == binary.LittleEndian.Uint32(b[4:])
 	}
 	return f, true
 }

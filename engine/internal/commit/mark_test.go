@@ -62,7 +62,7 @@ func (s *scribe) open(sequence uint64, start LSN, stale bool) {
 	if stale {
 		f, err := s.fs.Open(spare)
 		for at := LSN(0); at < scribeBytes-disk.PageSize && err == nil; at += disk.PageSize {
-			old := appendMark(nil, 99, start+at, start+at)
+			old := appendMark(nil, 99, start+at, start+at, at%(2*disk.PageSize) == 0)
 			if at%(3*disk.PageSize) == 0 {
 				e := []Entry{one(9, 0, 300)}
 				old = append(appendFrame(nil, e, 99, start+at, start+at), e[0].Batch...)
@@ -85,7 +85,7 @@ func (s *scribe) mark() {
 	if s.at+disk.PageSize > s.f.end() {
 		return
 	}
-	s.write(appendMark(nil, s.f.generation, s.at, s.durable))
+	s.write(appendMark(nil, s.f.generation, s.at, s.durable, false))
 }
 
 func (s *scribe) write(b []byte) {
@@ -317,8 +317,8 @@ func TestRefusalsAreCorruption(t *testing.T) {
 
 // FuzzMark: of a mark, every bit counts.
 func FuzzMark(f *testing.F) {
-	f.Add(appendMark(nil, 7, 1<<40, 1<<40))
-	f.Add(appendMark(nil, 7, 1<<40, 5))
+	f.Add(appendMark(nil, 7, 1<<40, 1<<40, true))
+	f.Add(appendMark(nil, 7, 1<<40, 5, false))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) >= frameHeader { // let the fuzzer past the CRC
 			b = bytes.Clone(b)
@@ -331,7 +331,7 @@ func FuzzMark(f *testing.F) {
 		if m.size() != frameHeader || m.end() != m.lsn+disk.PageSize || m.durable > m.lsn {
 			t.Fatalf("%+v", m)
 		}
-		if again := appendMark(nil, 7, m.lsn, m.durable); !bytes.Equal(again[:44], b[:44]) && binary.LittleEndian.Uint32(b[44:]) == 0 {
+		if again := appendMark(nil, 7, m.lsn, m.durable, m.turn); !bytes.Equal(again, b[:frameHeader]) {
 			t.Fatalf("parsed %+v from other bytes", m)
 		}
 	})

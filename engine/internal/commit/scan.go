@@ -17,6 +17,7 @@ type Recovered struct {
 
 	replayed bool
 	last     uint64 // sequence of the last file looked into
+	goesOn   bool   // it says that another one follows
 }
 
 // Replay reads the frames from the checkpoint's LSN on and calls apply for the entries of each, in order; they are views that do
@@ -36,6 +37,9 @@ func Replay(fs disk.FS, dir string, c *Checkpoint, apply func(LSN, []Entry) erro
 			return r, err
 		}
 	}
+	if r.goesOn {
+		return r, fmt.Errorf("%w: %s is missing, and the file before it says that the log goes on there; restore it from a copy", ErrCorrupt, fileName(dir, r.last+1))
+	}
 	return r, nil
 }
 
@@ -50,7 +54,7 @@ func (l *listed) whole(dir string, file uint32) error {
 // follows says whether a file goes on where the one before it ended: those that a checkpoint does not cover must all be there.
 func (r *Recovered) follows(h header, dir string) error {
 	missing := r.replayed && h.sequence != r.last+1
-	r.replayed, r.last = true, h.sequence
+	r.replayed, r.last, r.goesOn = true, h.sequence, false
 	if missing {
 		return fmt.Errorf("%w: %s is missing; restore it from a copy", ErrCorrupt, fileName(dir, h.sequence-1))
 	}
@@ -124,6 +128,7 @@ func (s *scanner) frames(apply func(LSN, []Entry) error) error {
 			return fmt.Errorf("%w: the frame or mark at LSN %d was written when everything below LSN %d was flushed, but the log before it can be read only to LSN %d", ErrCorrupt, f.lsn, f.durable, s.r.End)
 		}
 		if f.mark() {
+			s.r.goesOn = f.turn
 			return nil
 		}
 		if err := apply(f.lsn, entries); err != nil {

@@ -206,11 +206,11 @@ func (s *supply) wantsFile() bool {
 	return !s.done
 }
 
-// hasNext says that a file is prepared, or will be without another checkpoint.
+// hasNext says that a file is prepared.
 func (s *supply) hasNext() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ready != nil || len(s.spare) > 0 || len(s.used) < s.o.Files
+	return s.ready != nil
 }
 
 // next takes the prepared file, waiting for it.

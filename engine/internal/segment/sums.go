@@ -4,9 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
-	"syscall"
 
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/internal/index"
@@ -128,9 +126,9 @@ func (s *Segment) PrefixSum() uint32 {
 	return s.prefixes.sum
 }
 
-// bring brings in what is known of a sealed segment: the seal's table, once. If the seal is damaged or gone (it is removed when the segment
-// is about to be cut or replaced, and readers go on), the sums of the prefixes take its place; they are made from the headers, and must
-// add up to what the seal said. Errors: *Damage, I/O errors.
+// bring brings in what is known of a sealed segment: the seal's table, once. If it cannot be had (the seal is removed when the segment is
+// about to be cut or replaced, and readers go on; it may be damaged, or there is no descriptor to open it), the sums of the prefixes
+// take its place; they are made from the headers, and must add up to what the seal said. Errors: *Damage, I/O errors of the .log.
 func (x *Sums) bring() error {
 	if !x.sealed {
 		return nil
@@ -140,15 +138,9 @@ func (x *Sums) bring() error {
 		x.known = *k
 		return nil
 	}
-	table, err := seal.ReadTable(s.fs, path.Dir(s.Path), s.head)
-	switch {
-	case err == nil:
+	if table, err := seal.ReadTable(s.fs, path.Dir(s.Path), s.head); err == nil {
 		x.known = known{table: table}
-	case errors.Is(err, seal.ErrCorrupt), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EIO):
-		if err := x.rebuild(); err != nil {
-			return err
-		}
-	default:
+	} else if err := x.rebuild(); err != nil {
 		return err
 	}
 	k := x.known
