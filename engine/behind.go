@@ -267,7 +267,7 @@ func (p *part) writeRun(run []pending) error {
 		bufs = append(bufs, run[i].b)
 		size += int64(len(run[i].b))
 	}
-	err := p.write(bufs, size)
+	err := p.write(bufs)
 	clear(bufs)
 	*pool = bufs[:0]
 	runs.Put(pool)

@@ -110,7 +110,7 @@ func (f countingFile) WriteVec(bufs [][]byte, off int64) error {
 	return err
 }
 
-func (f countingFile) StartWriteback(off, n int64) error { return disk.StartWriteback(f.File, off, n) }
+func (f countingFile) WriteBack(off, n int64) error { return disk.WriteBack(f.File, off, n) }
 
 func (f countingFile) Sync() error {
 	f.c.syncs.Add(1)

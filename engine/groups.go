@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"github.com/streambus/streambus/engine/disk"
 	"github.com/streambus/streambus/engine/internal/commit"
 )
 
@@ -42,29 +41,12 @@ func (t *sink) touch(l *Log) {
 	}
 }
 
-// write writes batches of so many bytes in all behind those that the segment has. The log's writing lock is held.
-func (p *part) write(run [][]byte, size int64) error {
+// write writes batches behind those that the segment has. The log's writing lock is held.
+func (p *part) write(run [][]byte) error {
 	p.log.mu.Lock()
 	pos := p.seg.Size()
 	p.log.mu.Unlock()
-	if err := p.seg.Write(run, pos); err != nil {
-		return err
-	}
-	return p.startWriteback(pos + size)
-}
-
-// writebackBytes is how much of a segment is sent on its way to the disk at once. What waits for the next checkpoint instead comes all
-// together then, and holds up the commit log's flushes for 60 to 110 ms (bench/results, large batches once).
-const writebackBytes = 1 << 20
-
-func (p *part) startWriteback(end int64) error {
-	if p.log.o.Durability != Fsync || end-p.begun < writebackBytes {
-		return nil
-	}
-	to := end &^ (disk.PageSize - 1) // the last page is written again soon
-	from := p.begun
-	p.begun = to
-	return disk.StartWriteback(p.seg.File(), from, to-from)
+	return p.seg.Write(run, pos)
 }
 
 // Flushed makes a group readable and tells the observers (E1). The batches of a logged group are behind from now on; those of an

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -79,64 +80,71 @@ func TestTailIsReadWithoutSystemCalls(t *testing.T) {
 	s.Release()
 }
 
-// The disk is asked to write a log back a MiB at a time, in whole pages, each once; a log that is left to the page cache is not.
-func TestWritebackBeginsEarly(t *testing.T) {
-	type stretch struct{ off, n int64 }
-	for durability, want := range map[Durability]bool{Fsync: true, PageCache: false} {
-		var mu sync.Mutex
-		var asked []stretch
-		o := smallOptions(noteWriteback{disk.NewMem(), func(off, n int64) {
-			mu.Lock()
-			defer mu.Unlock()
-			asked = append(asked, stretch{off, n})
-		}}, "/d")
-		o.CommitFileBytes = 4 << 20
-		e := mustOpen(t, o)
-		w := newWatcher()
-		l := mustLog(t, e, "t-0", LogOptions{Observer: w, Durability: durability})
-		appendAll(t, l, w, makeBatch("first", 1, 0))
-		if err := l.Trim(1); err != nil { // begins a segment that is not written to yet
+// A checkpoint brings what was written since the last one to the disk in pieces, before it syncs the file.
+func TestCheckpointsWriteBackInPieces(t *testing.T) {
+	var mu sync.Mutex
+	var done []string
+	end := int64(0)
+	o := smallOptions(noteWriteBack{disk.NewMem(), func(off, n int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		if n == 0 {
+			done = append(done, fmt.Sprintf("sync at %d", end))
+		} else if off != end&^(disk.PageSize-1) || n > writeBackPiece {
+			t.Errorf("%d bytes at %d, after %d", n, off, end)
+		} else {
+			end = off + n
+		}
+	}}, "/d")
+	o.CommitFileBytes = 4 << 20
+	e := mustOpen(t, o)
+	w := newWatcher()
+	l := mustLog(t, e, "t-0", LogOptions{Observer: w})
+	appendAll(t, l, w, makeBatch("first", 1, 0))
+	if err := l.Trim(1); err != nil { // begins a segment that the disk made, and notes
+		t.Fatal(err)
+	}
+	size := 0
+	for range 2 {
+		for range 20 {
+			b := makeBatch(strings.Repeat("x", 50_001), 1, 0)
+			size += len(b)
+			appendAll(t, l, w, b)
+		}
+		if err := e.checkpointNow(); err != nil {
 			t.Fatal(err)
 		}
-		for range 70 {
-			appendAll(t, l, w, makeBatch(strings.Repeat("x", 50_001), 1, 0))
-			if err := l.writeOut(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := e.Close(); err != nil {
-			t.Fatal(err)
-		}
-		end := int64(0)
-		for _, s := range asked {
-			if s.off != end || s.n%disk.PageSize != 0 || s.n < writebackBytes-disk.PageSize {
-				t.Errorf("%v: asked for %d bytes at %d, after %d", durability, s.n, s.off, end)
-			}
-			end = s.off + s.n
-		}
-		if size := int64(70 * 50_001); want && end < size-writebackBytes || !want && end > 0 {
-			t.Errorf("%v: asked for [0, %d) of %d bytes", durability, end, size)
-		}
+	}
+	if want := []string{fmt.Sprintf("sync at %d", size/2), fmt.Sprintf("sync at %d", size)}; !slices.Equal(done, want) {
+		t.Errorf("%q, want %q", done, want)
 	}
 }
 
-// noteWriteback is a disk that says what it is asked to write back.
-type noteWriteback struct {
+// noteWriteBack is a disk that says what it is asked to write back, and with n = 0 that a file is synced.
+type noteWriteBack struct {
 	disk.FS
 	note func(off, n int64)
 }
 
-type noteWritebackFile struct {
+type noteWriteBackFile struct {
 	disk.File
 	note func(off, n int64)
 }
 
-func (d noteWriteback) Create(name string) (disk.File, error) {
+func (d noteWriteBack) Create(name string) (disk.File, error) {
 	f, err := d.FS.Create(name)
-	return noteWritebackFile{f, d.note}, err
+	if err != nil || !strings.HasSuffix(name, ".log") || strings.Contains(name, ".new/") {
+		return f, err
+	}
+	return noteWriteBackFile{f, d.note}, err
 }
 
-func (f noteWritebackFile) StartWriteback(off, n int64) error {
+func (f noteWriteBackFile) WriteBack(off, n int64) error {
 	f.note(off, n)
 	return nil
+}
+
+func (f noteWriteBackFile) Sync() error {
+	f.note(0, 0)
+	return f.File.Sync()
 }

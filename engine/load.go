@@ -202,6 +202,7 @@ func (l *Log) loadSegment(base batch.Offset, last bool, k *known) (next batch.Of
 	if errors.Is(err, segment.ErrCorrupt) {
 		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
+	p.clean = size
 	if last {
 		l.tail = size
 		p.seg.SetAllocated(size)

@@ -171,16 +171,17 @@ func WriteVecUncached(f File, bufs [][]byte, off int64) error {
 	return f.WriteVec(bufs, off)
 }
 
-// Starter is what a File also implements when it can begin to write back what it was given, without waiting.
-type Starter interface {
-	// StartWriteback has the disk begin to write bytes [off, off+n), and promises nothing: only Sync does.
-	StartWriteback(off, n int64) error
+// WriteBacker is what a File also implements when it can bring a part of what it was given to the disk.
+type WriteBacker interface {
+	// WriteBack has bytes [off, off+n) written to the disk and waits until they are. It promises nothing, only Sync does: it is for
+	// who would otherwise sync much at once and hold up everybody else. An error is one of the disk, and final (D3).
+	WriteBack(off, n int64) error
 }
 
-// StartWriteback is Starter.StartWriteback where f has it, and does nothing otherwise.
-func StartWriteback(f File, off, n int64) error {
-	if s, ok := f.(Starter); ok {
-		return s.StartWriteback(off, n)
+// WriteBack is WriteBacker.WriteBack where f has it, and does nothing otherwise.
+func WriteBack(f File, off, n int64) error {
+	if w, ok := f.(WriteBacker); ok {
+		return w.WriteBack(off, n)
 	}
 	return nil
 }

@@ -94,9 +94,9 @@ func (f injectedFile) WriteVecUncached(bufs [][]byte, off int64) error {
 	return f.ask("write", func() error { return WriteVecUncached(f.File, bufs, off) })
 }
 
-// StartWriteback implements Starter as far as the file below does.
-func (f injectedFile) StartWriteback(off, n int64) error {
-	return f.ask("writeback", func() error { return StartWriteback(f.File, off, n) })
+// WriteBack implements WriteBacker as far as the file below does.
+func (f injectedFile) WriteBack(off, n int64) error {
+	return f.ask("writeback", func() error { return WriteBack(f.File, off, n) })
 }
 
 func (f injectedFile) Sync() error { return f.ask("sync", f.File.Sync) }

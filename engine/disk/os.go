@@ -191,10 +191,10 @@ func (o *osFile) WriteVecUncached(bufs [][]byte, off int64) error {
 	return &fs.PathError{Op: "pwritev2", Path: o.f.Name(), Err: err}
 }
 
-// StartWriteback implements Starter.
-func (o *osFile) StartWriteback(off, n int64) error {
+// WriteBack implements WriteBacker.
+func (o *osFile) WriteBack(off, n int64) error {
 	for {
-		err := unix.SyncFileRange(o.fd, off, n, unix.SYNC_FILE_RANGE_WRITE)
+		err := unix.SyncFileRange(o.fd, off, n, unix.SYNC_FILE_RANGE_WRITE|unix.SYNC_FILE_RANGE_WAIT_AFTER)
 		switch err {
 		case nil, unix.ENOSYS, unix.EOPNOTSUPP, unix.ESPIPE:
 			return nil

@@ -66,8 +66,8 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// StartWriteback implements disk.Starter as far as the file below does.
-func (f *file) StartWriteback(off, n int64) error { return disk.StartWriteback(f.File, off, n) }
+// WriteBack implements disk.WriteBacker as far as the file below does.
+func (f *file) WriteBack(off, n int64) error { return disk.WriteBack(f.File, off, n) }
 
 // ReadCached implements disk.Cached as far as the file below does.
 func (f *file) ReadCached(p []byte, off int64) (int, error) {
