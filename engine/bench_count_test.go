@@ -13,6 +13,7 @@ import (
 // counts is how often the engine used its disk.
 type counts struct {
 	reads, readBytes   atomic.Int64
+	coldReads          atomic.Int64 // of reads: not in the page cache, so they went to the disk
 	writes, writeBytes atomic.Int64
 	commitBytes        atomic.Int64 // of writeBytes: to the commit log
 	syncs              atomic.Int64
@@ -61,7 +62,8 @@ func (f countingBatchFS) ReadBatch(ops []disk.ReadOp) {
 		}
 	}
 	f.inner.ReadBatch(ops)
-	f.c.reads.Add(1)
+	f.c.reads.Add(int64(len(ops)))
+	f.c.coldReads.Add(int64(len(ops))) // who reads in batches has looked in the page cache before
 	for i := range ops {
 		ops[i].File = files[i]
 		f.c.readBytes.Add(int64(ops[i].N))
@@ -85,11 +87,26 @@ type countingFile struct {
 }
 
 func (f countingFile) ReadAt(p []byte, off int64) (int, error) {
+	if len(p) > 0 && !disk.InCache(f.File, off, int64(len(p))) {
+		f.c.coldReads.Add(1)
+	}
 	n, err := f.File.ReadAt(p, off)
 	f.c.reads.Add(1)
 	f.c.readBytes.Add(int64(n))
 	return n, err
 }
+
+// ReadCached counts as a read when it gives something: else the disk is asked by another one.
+func (f countingFile) ReadCached(p []byte, off int64) (int, error) {
+	n, err := disk.ReadCached(f.File, p, off)
+	if n > 0 {
+		f.c.reads.Add(1)
+		f.c.readBytes.Add(int64(n))
+	}
+	return n, err
+}
+
+func (f countingFile) InCache(off, n int64) bool { return disk.InCache(f.File, off, n) }
 
 func (f countingFile) WriteVec(bufs [][]byte, off int64) error {
 	n := int64(0)

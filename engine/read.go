@@ -119,7 +119,7 @@ func (l *Log) Read(from, end batch.Offset, maxBytes int) (Span, error) {
 			return Span{next: from}, err
 		}
 		span, err := w.cut(at, maxBytes)
-		if d := (*segment.Damage)(nil); errors.As(err, &d) && l.quarantine(w.part, l.damage(d)) {
+		if err != nil && l.foundDamage(w.part, err) {
 			continue // what lies before it can be served
 		}
 		if err != nil || span.size > 0 {
@@ -298,6 +298,9 @@ func (w *window) cut(from batch.Offset, maxBytes int) (s Span, err error) {
 // beside says that err is damage of other batches than those of [from, next), which lie beside them: their headers are as they were
 // written, so the way past them is known. In a sealed segment that is so only of damage that comes later.
 func (w *window) beside(err error, from, next batch.Offset) bool {
+	if err == nil {
+		return false
+	}
 	var d *segment.Damage
 	return errors.As(err, &d) && (d.First >= next || d.Next <= from && !w.seg.Sealed())
 }
@@ -431,9 +434,7 @@ func (w *window) findTime(ms int64) (t Timestamped, ok bool, err error) {
 		})
 	}
 	if err = errors.Join(bad, err); err != nil {
-		if d := (*segment.Damage)(nil); errors.As(err, &d) {
-			w.log.quarantine(w.part, w.log.damage(d))
-		}
+		w.log.foundDamage(w.part, err)
 		return t, false, w.damage(err)
 	}
 	return t, ok, nil

@@ -126,6 +126,12 @@ func (l *Log) verifyBatches(p *part, limit func(n int) error) error {
 	return nil
 }
 
+// foundDamage keeps what a segment reports from being served any more, and says whether that is new.
+func (l *Log) foundDamage(p *part, err error) (fresh bool) {
+	var d *segment.Damage
+	return errors.As(err, &d) && l.quarantine(p, l.damage(d))
+}
+
 // damage is what a segment says of its bytes, said of the log.
 func (l *Log) damage(d *segment.Damage) Damage {
 	return Damage{l.name, d.First, d.Next, fmt.Errorf("%w: %w", ErrCorrupt, d), d.Lo}
