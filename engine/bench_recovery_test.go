@@ -43,7 +43,7 @@ func BenchmarkStorage_Recovery(b *testing.B) {
 				total += writeAndPull(b, dir, logs, min(dataBytes(), refillBytes))
 			}
 			b.StartTimer()
-			unclean, frames := openAll(b, dir, logs, false)
+			unclean, found := openAll(b, dir, logs, false)
 			b.StopTimer()
 			clean, _ := openAll(b, dir, logs, true)
 			gib := float64(total) / (1 << 30)
@@ -52,7 +52,8 @@ func BenchmarkStorage_Recovery(b *testing.B) {
 			s.add("clean-s", clean.Seconds())
 			s.add("unclean-s/GiB", unclean.Seconds()/gib)
 			s.add("clean-s/GiB", clean.Seconds()/gib)
-			s.add("replayed-frames", float64(frames))
+			s.add("unclean-replay-s", found.Duration.Seconds())
+			s.add("replayed-frames", float64(found.Frames))
 			s.add("x-clean", ratio(unclean, clean))
 			s.add("GiB", gib)
 			b.StartTimer()
@@ -80,7 +81,7 @@ func writeAndPull(b *testing.B, dir string, logs int, bytes int64) int64 {
 }
 
 // openAll opens the directory, which was stopped cleanly or not, and all logs, and closes them, cleanly.
-func openAll(b *testing.B, dir string, logs int, clean bool) (took time.Duration, frames int) {
+func openAll(b *testing.B, dir string, logs int, clean bool) (took time.Duration, found engine.Summary) {
 	b.Helper()
 	begin := time.Now()
 	e, err := engine.Open(context.Background(), engine.Options{Dir: dir})
@@ -89,12 +90,12 @@ func openAll(b *testing.B, dir string, logs int, clean bool) (took time.Duration
 	}
 	openLogs(b, e, "bench", logs, engine.LogOptions{})
 	took = time.Since(begin)
-	found := e.Summary()
+	found = e.Summary()
 	if found.Clean != clean || found.Logs != logs || clean && found.Frames > 0 {
 		b.Fatalf("after a stop that was clean: %v, Open says %+v", clean, found)
 	}
 	if err := e.Close(); err != nil {
 		b.Fatal(err)
 	}
-	return took, found.Frames
+	return took, found
 }

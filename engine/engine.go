@@ -483,6 +483,9 @@ func (e *Engine) Close() error {
 		e.lastChores()
 	}
 	for _, l := range logs {
+		if err == nil {
+			err = l.giveBackRoom()
+		}
 		err = errors.Join(err, l.close())
 	}
 	e.cache.Close()

@@ -185,6 +185,9 @@ func (l *Log) loadSegment(base batch.Offset, last bool, k *known) (next batch.Of
 			return 0, err
 		}
 	}
+	if !p.seg.Sealed() {
+		l.sinceRecap += size - p.seg.Size() // it must be scanned, and should not be again
+	}
 	note := func(h batch.Batch) {
 		if k == nil || h.BaseOffset() >= k.Next {
 			l.producers.Update(h)

@@ -295,10 +295,10 @@ func (l *Log) growAhead(seg *segment.Segment) {
 	})
 }
 
-func growStep(had int64) int64 { return min(max(had, minStep), maxStep) }
+func growStep(had int64) int64 { return min(max(had/4, minStep), maxStep) }
 
 // Room is reserved in steps that grow with the segment: a thousand small logs should not hold gigabytes, and a busy one
-// should not ask for room at every batch.
+// should not ask for room at every batch. At most a third of what a large segment holds is reserved and not used.
 const (
 	minStep = 256 << 10
 	maxStep = 16 << 20
@@ -318,6 +318,22 @@ func (l *Log) reserve(seg *segment.Segment, need int64) error {
 	seg.SetAllocated(target)
 	l.mu.Unlock()
 	return nil
+}
+
+// giveBackRoom gives back what was reserved behind the end of the last segment. Nobody appends any more.
+func (l *Log) giveBackRoom() error {
+	l.mu.Lock()
+	parts := l.parts
+	l.mu.Unlock()
+	if len(parts) == 0 {
+		return nil
+	}
+	p := parts[len(parts)-1]
+	size := p.seg.Size()
+	if size == p.seg.Allocated() {
+		return nil
+	}
+	return p.seg.Truncate(size) // cuts nothing
 }
 
 // checkReserve refuses growth that would eat into the space which deletes and commits need.

@@ -257,10 +257,12 @@ func (s *Segment) floor(pos int64, err error) int64 {
 func (s *Segment) Faults() int64 { return s.faults.Load() }
 
 // Walk reads firstWalk bytes, then twice as many each time up to walkBuffer: who looks for one batch behind an index entry should not read
-// far beyond it, and the headers of small batches come many to a read.
+// far beyond it, and the headers of small batches come many to a read. Behind a batch of largeBatch bytes it takes the next header by
+// itself, if the page cache has it: copying all between costs more than the call. What comes from the disk comes sooner all together.
 const (
 	firstWalk  = 8 << 10
 	walkBuffer = 64 << 10
+	largeBatch = 8 << 10
 )
 
 var walkBuffers = sync.Pool{New: func() any { b := make([]byte, walkBuffer); return &b }}
@@ -272,16 +274,19 @@ func (s *Segment) Walk(pos, end int64, f func(pos int64, h batch.Batch, size int
 	pool := walkBuffers.Get().(*[]byte)
 	defer walkBuffers.Put(pool)
 	have, from := []byte(nil), pos // have holds the file's bytes from from on
-	step := int64(firstWalk)
+	step, last := int64(firstWalk), int64(0)
 	for pos < end {
 		if pos-from+batch.HeaderSize > int64(len(have)) {
 			if end-pos < batch.HeaderSize {
 				return s.corrupt(pos, "%d bytes are left, a batch header has %d", end-pos, batch.HeaderSize)
 			}
-			have, from = (*pool)[:min(step, end-pos)], pos
-			step = min(2*step, walkBuffer)
-			if err := s.ReadAt(have, pos); err != nil {
-				return fmt.Errorf("%s: read at byte %d: %w", s.Path, pos, err)
+			from = pos
+			if have = (*pool)[:batch.HeaderSize]; last < largeBatch || !s.readCached(have, pos) {
+				have = (*pool)[:min(step, end-pos)]
+				step = min(2*step, walkBuffer)
+				if err := s.ReadAt(have, pos); err != nil {
+					return fmt.Errorf("%s: read at byte %d: %w", s.Path, pos, err)
+				}
 			}
 		}
 		h := batch.Batch(have[pos-from:][:batch.HeaderSize])
@@ -297,8 +302,15 @@ func (s *Segment) Walk(pos, end int64, f func(pos int64, h batch.Batch, size int
 			return nil
 		}
 		pos += size
+		last = size
 	}
 	return nil
+}
+
+// readCached fills p if the page cache can.
+func (s *Segment) readCached(p []byte, pos int64) bool {
+	n, err := disk.ReadCached(s.file, p, pos)
+	return n == len(p) && err == nil
 }
 
 // covers says that the offsets of a header can be those of this segment.
