@@ -274,7 +274,7 @@ func (p *part) writeRun(run []pending) error {
 	if err != nil {
 		return err
 	}
-	p.wrote(run, size)
+	p.wrote(run)
 	for i := range run {
 		if run[i].own != nil {
 			run[i].own.Release()
@@ -285,24 +285,44 @@ func (p *part) writeRun(run []pending) error {
 }
 
 // wrote makes batches readable in their segment.
-func (p *part) wrote(run []pending, size int64) {
+func (p *part) wrote(run []pending) {
 	l := p.log
 	now := l.e.o.Now()
+	if recap := p.append(run, now); recap != nil {
+		l.e.chore(func() {
+			if err := l.writeRecap(recap); err != nil {
+				_ = l.e.fail(err)
+			}
+		})
+	}
+}
+
+// append is wrote in memory. It gives the recap that was drafted for the end of one of the batches, if there is one.
+func (p *part) append(run []pending, now time.Time) (recap []byte) {
+	l := p.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range run {
-		p.seg.Append(run[i].b, int64(len(run[i].b)))
+		b := run[i].b
+		p.seg.Append(b, int64(len(b)))
+		l.sinceRecap += int64(len(b))
+		next := b.NextOffset()
+		if i < len(run)-1 && next != l.draft.at {
+			continue
+		}
+		p.note(b)
+		l.written = next
+		if next == l.draft.at {
+			recap = l.recapAt(p, l.draft.producers)
+		}
 	}
-	last := &run[len(run)-1]
-	p.note(last.b)
 	p.dirty, p.touched = true, now
-	l.sinceRecap += size
-	l.written = last.b.NextOffset()
 	if l.o.Durability != Fsync {
 		l.flushed = l.written
 	}
-	l.lsn = max(l.lsn, last.at)
+	l.lsn = max(l.lsn, run[len(run)-1].at)
 	l.careIfWhole(p)
+	return recap
 }
 
 // careIfWhole asks for a look at a log of which a rolled segment is written to its end. Callers hold mu.

@@ -246,21 +246,35 @@ func (l *Log) openPart(base batch.Offset, last bool, k *known) (*part, error) {
 // recapBytes is how much a log must have grown since its last recap to be worth another one at a checkpoint.
 const recapBytes = 1 << 20
 
-// recap encodes what the log keeps in memory; nil when little has changed. Callers hold mu.
+// draft is a recap to be, of a log that is appended to all the time: what producers had sent when all below at was given out. The rest
+// is added when that much is written, and no more.
+type draft struct {
+	at        batch.Offset
+	producers []byte
+}
+
+// recap encodes what the log keeps in memory; nil when little has changed, or when producers know more than is written, which a crash
+// could undo: then it is drafted. Callers hold mu.
 func (l *Log) recap(least int64) []byte {
-	if l.sinceRecap < least || l.sinceRecap == 0 {
+	switch {
+	case l.sinceRecap < least || l.sinceRecap == 0:
 		return nil
+	case l.written == l.next:
+		return l.recapAt(l.parts[len(l.parts)-1], l.producers.Append(nil))
+	case l.draft.at <= l.written:
+		l.draft = draft{l.next, l.producers.Append(nil)}
 	}
-	if l.written != l.next { // producers know more than is written, and a crash could undo it
-		return nil
-	}
-	l.sinceRecap = 0
-	p := l.parts[len(l.parts)-1]
+	return nil
+}
+
+// recapAt is the recap of a log that is written up to the end of p, with producers as they were then. Callers hold mu.
+func (l *Log) recapAt(p *part, producers []byte) []byte {
+	l.sinceRecap, l.draft = 0, draft{}
 	r := recap.Recap{
-		Log: l.id, Cuts: l.cuts, Segment: p.seg.Base, Position: p.seg.Size(), Next: l.written, LastPos: p.lastPos, LastCRC: p.lastCRC,
-		Epochs: l.epochs.Entries(),
+		Log: l.id, Cuts: l.cuts, Segment: p.seg.Base, Position: p.seg.Size(), Next: p.seg.Next(), LastPos: p.lastPos, LastCRC: p.lastCRC,
+		Epochs: l.epochs.Before(p.seg.Next()),
 	}
-	b := l.producers.Append(p.seg.AppendIndex(r.Append(nil)))
+	b := append(p.seg.AppendIndex(r.Append(nil)), producers...)
 	recap.Seal(b)
 	return b
 }

@@ -56,6 +56,7 @@ type Log struct {
 	cutting    bool               // Cut has not yet removed the bytes beyond the end
 	newNames   bool               // the folder holds names that were not synced
 	sinceRecap int64              // bytes since the last recap
+	draft      draft              // of the next one
 	condemned  []*segment.Segment // not part of the log any more; their files go after the next checkpoint
 	timer      *time.Timer        // of Interval; nil when it does not run
 

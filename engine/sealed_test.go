@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -146,6 +147,79 @@ func TestCheckpointPinsThePrefixes(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A log that always has something on its way gets its recap too: of the moment at which what was on its way is written.
+func TestRecapOfABusyLog(t *testing.T) {
+	var hold atomic.Bool
+	arrived, goOn := make(chan struct{}), make(chan struct{})
+	mem := disk.NewMem()
+	e := mustOpen(t, smallOptions(disk.Inject(mem, func(op disk.Op, name string) error {
+		if op == "sync" && strings.HasPrefix(name, "/d/commit/") && hold.Swap(false) {
+			close(arrived)
+			<-goOn
+		}
+		return nil
+	}), "/d"))
+	w := newWatcher()
+	l := mustLog(t, e, "t-0", LogOptions{Observer: w})
+	for i := range 200 {
+		appendAll(t, l, w, makeBatch(fmt.Sprint(i, strings.Repeat("x", 7000)), 1, 0))
+	}
+	hold.Store(true)
+	p := idempotent(5, 1, 0, 2)
+	if _, err := l.Append(p, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	<-arrived
+	if err := e.checkpointNow(); err != nil { // producers know of p, which is not even flushed
+		t.Fatal(err)
+	}
+	close(goOn)
+	appendAll(t, l, w, makeBatch("behind it", 1, 0))
+	if err := l.writeOut(); err != nil {
+		t.Fatal(err)
+	}
+	for { // a chore writes it
+		if _, err := mem.Open("/d/t-0/recap"); err == nil {
+			break
+		}
+		runtime.Gosched()
+	}
+	var bytes atomic.Int64
+	o := smallOptions(nil, "/d")
+	o.FS = countReads{mem.Crash(rand.New(rand.NewPCG(1, 1)), 1), &bytes}
+	l2 := mustLog(t, mustOpen(t, o), "t-0", LogOptions{})
+	if dup, err := l2.Append(p, 1, nil); err != nil || !dup.Duplicate || dup.Base != 200 || l2.EndOffset() != 203 {
+		t.Errorf("%+v, %v; it ends at %d", dup, err, l2.EndOffset())
+	}
+	if n := bytes.Load(); n > 100_000 {
+		t.Errorf("%d bytes of the log were read to open it", n)
+	}
+}
+
+// countReads is a disk that counts the bytes read of logs.
+type countReads struct {
+	disk.FS
+	bytes *atomic.Int64
+}
+
+type countReadsFile struct {
+	disk.File
+	bytes *atomic.Int64
+}
+
+func (d countReads) Open(name string) (disk.File, error) {
+	f, err := d.FS.Open(name)
+	if err != nil || !strings.HasSuffix(name, ".log") {
+		return f, err
+	}
+	return countReadsFile{f, d.bytes}, nil
+}
+
+func (f countReadsFile) ReadAt(p []byte, off int64) (int, error) {
+	f.bytes.Add(int64(len(p)))
+	return f.File.ReadAt(p, off)
 }
 
 func poke(fs disk.FS, name string, at int64) error {

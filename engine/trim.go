@@ -213,6 +213,7 @@ func (l *Log) cutAt(c *cut) (gone []*segment.Segment, err error) {
 	l.epochs.CutAt(c.end)
 	l.cleaned = min(l.cleaned, c.end)
 	l.recent.Forget()
+	l.draft = draft{}
 	l.cuts++
 	l.lsn++ // frames of what was cut off are not to be replayed
 	l.cutting = true

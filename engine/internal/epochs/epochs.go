@@ -31,8 +31,14 @@ type History struct {
 	entries []Entry
 }
 
-// Entries are what is remembered, oldest first. The slice is read only, and stays as it is whatever follows.
-func (h *History) Entries() []Entry { return h.entries[:len(h.entries):len(h.entries)] }
+// Before is the epochs that begin below an offset, in order. The slice is read only, and stays as it is whatever follows.
+func (h *History) Before(end batch.Offset) []Entry {
+	n := len(h.entries)
+	for n > 0 && h.entries[n-1].Start >= end {
+		n--
+	}
+	return h.entries[:n:n]
+}
 
 // Restore replaces what is remembered; ok is false, and nothing changes, when it breaks H1 or H2.
 func (h *History) Restore(entries []Entry) (ok bool) {
