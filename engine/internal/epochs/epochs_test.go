@@ -16,8 +16,8 @@ func TestEndOf(t *testing.T) {
 	for _, e := range []Entry{{2, 0}, {2, 5}, {4, 10}, {3, 20}, {batch.NoEpoch, 25}, {7, 30}} {
 		h.Add(e.Epoch, e.Start)
 	}
-	if want := []Entry{{2, 0}, {4, 10}, {7, 30}}; !slices.Equal(h.Before(1 << 62), want) {
-		t.Fatalf("%v, want %v", h.Before(1 << 62), want)
+	if want := []Entry{{2, 0}, {4, 10}, {7, 30}}; !slices.Equal(h.Before(1<<62), want) {
+		t.Fatalf("%v, want %v", h.Before(1<<62), want)
 	}
 	for _, c := range []struct {
 		ask, epoch batch.Epoch
@@ -36,7 +36,7 @@ func TestEndOf(t *testing.T) {
 func TestRestoreRefusesDisorder(t *testing.T) {
 	for _, bad := range [][]Entry{{{2, 0}, {2, 5}}, {{3, 0}, {2, 5}}, {{2, 5}, {3, 5}}, make([]Entry, Max+1)} {
 		var h History
-		if h.Restore(bad) || len(h.Before(1 << 62)) != 0 {
+		if h.Restore(bad) || len(h.Before(1<<62)) != 0 {
 			t.Errorf("%.60v was taken", bad)
 		}
 	}
@@ -90,7 +90,7 @@ func TestBounded(t *testing.T) {
 	for i := range 3 * Max {
 		h.Add(batch.Epoch(i), batch.Offset(i))
 	}
-	if last, ok := h.Last(); len(h.Before(1 << 62)) > Max || !ok || last.Epoch != 3*Max-1 {
-		t.Errorf("H2: %d entries, the last %v", len(h.Before(1 << 62)), last)
+	if last, ok := h.Last(); len(h.Before(1<<62)) > Max || !ok || last.Epoch != 3*Max-1 {
+		t.Errorf("H2: %d entries, the last %v", len(h.Before(1<<62)), last)
 	}
 }
