@@ -40,8 +40,9 @@ type debt struct {
 }
 
 const (
-	// oneWrite is when a log has enough behind to be written without waiting for more, in bytes.
-	oneWrite = 256 << 10
+	// oneWrite is when a log has enough behind to be written without waiting for more, in bytes. Four times as much costs a third less
+	// CPU, but holds a processor for a millisecond where memory is new: the p99 of an acknowledgement was half as much again.
+	oneWrite = 64 << 10
 	// longBehind is how long a batch may be behind when there is no other reason to write it.
 	longBehind = time.Second
 	// leastBehind is what may be behind where there is no cache.
