@@ -20,6 +20,7 @@ const (
 	producerSize  = 12
 	sentSize      = 16
 	sentMost      = 5
+	markerSize    = 8
 	producersMost = 1 << 16
 )
 
@@ -193,21 +194,28 @@ func (r *run) recapProducers(c *cursor) error {
 			return err
 		}
 		id, epoch, sent := int64(le.Uint64(b)), int16(le.Uint16(b[8:])), int64(le.Uint16(b[10:]))
-		if sent < 1 || sent > sentMost {
+		if sent > sentMost {
 			return io.ErrUnexpectedEOF
 		}
-		for range sent {
-			if b, err = c.take(sentSize); err != nil {
-				return err
-			}
+		show := func(first, last int32, base uint64) error {
 			if !r.show() {
-				continue
+				return nil
 			}
-			err = r.row(c.name, "producer", Field{"at", at}, Field{"producer", id}, Field{"producerEpoch", int64(epoch)}, Field{"first", int64(int32(le.Uint32(b)))},
-				Field{"last", int64(int32(le.Uint32(b[4:])))}, Field{"base", int64(le.Uint64(b[8:]))})
-			if err != nil {
-				return err
+			return r.row(c.name, "producer", Field{"at", at}, Field{"producer", id}, Field{"producerEpoch", int64(epoch)}, Field{"first", int64(first)},
+				Field{"last", int64(last)}, Field{"base", int64(base)})
+		}
+		if sent == 0 { // a marker began the epoch
+			if b, err = c.take(markerSize); err == nil {
+				err = show(-1, -1, le.Uint64(b))
 			}
+		}
+		for i := int64(0); i < sent && err == nil; i++ {
+			if b, err = c.take(sentSize); err == nil {
+				err = show(int32(le.Uint32(b)), int32(le.Uint32(b[4:])), le.Uint64(b[8:]))
+			}
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

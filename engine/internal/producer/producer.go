@@ -1,14 +1,16 @@
 // Package producer remembers what idempotent producers have written to one log, so that a batch sent again is recognised and
 // a gap is refused (KIP-98). It is pure: no clock, no I/O. It is rebuilt from batch headers, in log order, when a log is opened.
 //
-// It does not know transactions, and it does not write snapshots.
+// It does not know transactions (internal/txn does). Of their markers it takes the epoch: one that ends a transaction in a newer epoch
+// fences what the producer sent before and arrives after it (KIP-890).
 //
 // # Invariants
 //
 //	I1  A batch accepted from a producer continues its last one, or begins a newer epoch at sequence 0, or is the first that
-//	    this table knows of that producer (older state may have been evicted, as in Kafka).
+//	    this table knows of that producer (older state may have been evicted, as in Kafka). A marker may begin an epoch, too.
 //	I2  A batch equal in epoch and sequences to one of the last Window batches is a duplicate and has that batch's offsets.
 //	I3  At most MaxProducers are remembered; beyond it those that wrote longest ago are forgotten.
+//	I4  A marker has no sequence: it is never a duplicate and never out of order, only fenced, and leaves the sequences of its epoch.
 package producer
 
 import (
@@ -38,10 +40,10 @@ type Table struct {
 
 type state struct {
 	epoch batch.ProducerEpoch
-	n     int            // valid entries in recent
+	n     int            // valid entries in ring; 0: a marker began the epoch, and nothing followed
 	next  int            // where the next entry goes
-	last  batch.Sequence // of the newest batch
-	at    batch.Offset   // of the newest batch
+	last  batch.Sequence // of the newest batch; NoSequence when n is 0
+	at    batch.Offset   // of the newest batch, or that marker
 	ring  [Window]sent
 }
 
@@ -57,7 +59,7 @@ func (t *Table) Len() int { return len(t.of) }
 // base, or refuse (ErrOutOfOrder, ErrFenced). It changes nothing and allocates nothing unless it refuses.
 func (t *Table) Check(b batch.Batch) (base batch.Offset, duplicate bool, err error) {
 	id := b.ProducerID()
-	if id == batch.NoProducerID || b.Control() {
+	if id == batch.NoProducerID {
 		return 0, false, nil
 	}
 	s := t.of[id]
@@ -68,6 +70,8 @@ func (t *Table) Check(b batch.Batch) (base batch.Offset, duplicate bool, err err
 	switch {
 	case epoch < s.epoch:
 		return 0, false, fmt.Errorf("%w: producer %d has epoch %d, batch has %d", ErrFenced, id, s.epoch, epoch)
+	case b.Control(): // I4
+		return 0, false, nil
 	case epoch > s.epoch:
 		if first != 0 {
 			return 0, false, fmt.Errorf("%w: producer %d begins epoch %d with sequence %d", ErrOutOfOrder, id, epoch, first)
@@ -89,7 +93,7 @@ func (t *Table) Check(b batch.Batch) (base batch.Offset, duplicate bool, err err
 // Update notes a batch that was appended; h needs to hold its header only.
 func (t *Table) Update(h batch.Batch) {
 	id := h.ProducerID()
-	if id == batch.NoProducerID || h.Control() {
+	if id == batch.NoProducerID {
 		return
 	}
 	s := t.of[id]
@@ -100,11 +104,14 @@ func (t *Table) Update(h batch.Batch) {
 		if len(t.of) >= MaxProducers {
 			t.evict()
 		}
-		s = &state{epoch: h.ProducerEpoch()}
+		s = begun(h)
 		t.of[id] = s
 	}
 	if s.epoch != h.ProducerEpoch() {
-		*s = state{epoch: h.ProducerEpoch()}
+		*s = *begun(h)
+	}
+	if h.Control() {
+		return
 	}
 	s.last, s.at = h.LastSequence(), h.BaseOffset()
 	s.ring[s.next] = sent{first: h.BaseSequence(), last: s.last, base: h.BaseOffset()}
@@ -112,11 +119,20 @@ func (t *Table) Update(h batch.Batch) {
 	s.n = min(s.n+1, Window)
 }
 
-// EndsAt says whether the newest batch of a producer ends at an offset.
+// begun is a producer of which only the epoch of h is known.
+func begun(h batch.Batch) *state {
+	return &state{epoch: h.ProducerEpoch(), last: batch.NoSequence, at: h.BaseOffset()}
+}
+
+// EndsAt says whether the batch that must stay for a producer to be known ends at an offset: its newest one, or the marker that began
+// its epoch.
 func (t *Table) EndsAt(id batch.ProducerID, last batch.Offset) bool {
 	s := t.of[id]
 	if s == nil {
 		return false
+	}
+	if s.n == 0 {
+		return s.at == last
 	}
 	e := s.ring[(s.next-1+Window)%Window]
 	records := int64(e.last) - int64(e.first)

@@ -26,6 +26,13 @@ func batchOf(id batch.ProducerID, epoch batch.ProducerEpoch, first batch.Sequenc
 	return out
 }
 
+// marker ends a transaction of a producer.
+func marker(id batch.ProducerID, epoch batch.ProducerEpoch, base batch.Offset) batch.Batch {
+	b := batch.EndTxnMarker(batch.Commit, id, epoch, 1, time.UnixMilli(1))
+	b.Stamp(base, 0)
+	return b
+}
+
 // accept puts a batch to the table as a log does, and gives what came of it.
 func accept(t *Table, b batch.Batch) string {
 	base, duplicate, err := t.Check(b)
@@ -47,7 +54,7 @@ func TestTable(t *testing.T) {
 	type send struct {
 		epoch batch.ProducerEpoch
 		first batch.Sequence
-		n     int
+		n     int // 0: a marker
 		want  string
 	}
 	for name, sends := range map[string][]send{
@@ -62,17 +69,26 @@ func TestTable(t *testing.T) {
 		"a newer epoch forgets":       {{3, 0, 1, "accepted"}, {4, 0, 1, "accepted"}, {4, 0, 1, "duplicate of 1"}, {3, 0, 1, "fenced"}},
 		"five are remembered": {{0, 0, 1, "accepted"}, {0, 1, 1, "accepted"}, {0, 2, 1, "accepted"}, {0, 3, 1, "accepted"}, {0, 4, 1, "accepted"},
 			{0, 0, 1, "duplicate of 0"}, {0, 5, 1, "accepted"}, {0, 1, 1, "duplicate of 1"}, {0, 0, 1, "out of order"}},
+		"a marker has no sequence":       {{0, 0, 3, "accepted"}, {0, 0, 0, "accepted"}, {0, 0, 0, "accepted"}, {0, 3, 1, "accepted"}, {0, 0, 3, "duplicate of 0"}},
+		"a marker begins an epoch":       {{0, 0, 3, "accepted"}, {1, 0, 0, "accepted"}, {0, 3, 1, "fenced"}, {1, 3, 1, "out of order"}, {1, 0, 1, "accepted"}, {1, 1, 1, "accepted"}},
+		"a marker of an older epoch":     {{3, 0, 1, "accepted"}, {2, 0, 0, "fenced"}, {3, 1, 1, "accepted"}},
+		"a marker of an unknown one":     {{4, 0, 0, "accepted"}, {3, 0, 1, "fenced"}, {4, 7, 1, "out of order"}, {4, 0, 1, "accepted"}},
+		"an epoch newer than a marker's": {{4, 0, 0, "accepted"}, {5, 7, 1, "out of order"}, {5, 0, 1, "accepted"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var table Table
 			end := batch.Offset(0)
 			for i, s := range sends {
-				got := accept(&table, sentBatch(s.epoch, s.first, s.n, end))
+				b := marker(1, s.epoch, end)
+				if s.n > 0 {
+					b = sentBatch(s.epoch, s.first, s.n, end)
+				}
+				got := accept(&table, b)
 				if got != s.want {
 					t.Errorf("send %d (epoch %d, sequence %d, %d records): %s, want %s", i, s.epoch, s.first, s.n, got, s.want)
 				}
 				if got == "accepted" {
-					end += batch.Offset(s.n)
+					end = b.NextOffset()
 				}
 			}
 		})
@@ -114,13 +130,24 @@ func TestTableIsBounded(t *testing.T) {
 func TestCheckAllocatesNothing(t *testing.T) {
 	var table Table
 	table.Update(sentBatch(0, 0, 1, 0))
-	again, next := sentBatch(0, 0, 1, 0), sentBatch(0, 1, 1, 1)
+	again, next, end := sentBatch(0, 0, 1, 0), sentBatch(0, 1, 1, 1), marker(1, 0, 1)
 	if n := testing.AllocsPerRun(100, func() {
 		_, _, _ = table.Check(again)
 		_, _, _ = table.Check(next)
+		_, _, _ = table.Check(end)
+		table.Update(end)
 	}); n > 0 {
 		t.Errorf("%.0f allocations", n)
 	}
+}
+
+// draw makes any batch of a producer.
+func draw(t *rapid.T, end batch.Offset) batch.Batch {
+	id, epoch := batch.ProducerID(rapid.IntRange(1, 3).Draw(t, "producer")), batch.ProducerEpoch(rapid.IntRange(0, 2).Draw(t, "epoch"))
+	if rapid.IntRange(0, 4).Draw(t, "marker") == 0 {
+		return marker(id, epoch, end)
+	}
+	return batchOf(id, epoch, batch.Sequence(rapid.IntRange(0, 8).Draw(t, "sequence")), rapid.IntRange(1, 3).Draw(t, "records"), end)
 }
 
 // A table rebuilt from the log at any moment answers as the one that saw it all: otherwise a crash would let a duplicate in.
@@ -130,8 +157,7 @@ func TestRebuiltTableAnswersAlike(t *testing.T) {
 		var log []batch.Batch
 		end := batch.Offset(0)
 		for i := range rapid.IntRange(1, 60).Draw(t, "sends") {
-			b := batchOf(batch.ProducerID(rapid.IntRange(1, 3).Draw(t, "producer")), batch.ProducerEpoch(rapid.IntRange(0, 2).Draw(t, "epoch")),
-				batch.Sequence(rapid.IntRange(0, 8).Draw(t, "sequence")), rapid.IntRange(1, 3).Draw(t, "records"), end)
+			b := draw(t, end)
 			var rebuilt Table
 			for _, old := range log {
 				rebuilt.Update(old)
@@ -140,6 +166,9 @@ func TestRebuiltTableAnswersAlike(t *testing.T) {
 			base2, dup2, err2 := rebuilt.Check(b)
 			if base != base2 || dup != dup2 || fmt.Sprint(err) != fmt.Sprint(err2) {
 				t.Fatalf("send %d: %d %t %v; rebuilt %d %t %v", i, base, dup, err, base2, dup2, err2)
+			}
+			if b.Control() && (dup || err != nil && !errors.Is(err, ErrFenced)) {
+				t.Fatalf("I4: %t, %v", dup, err)
 			}
 			if dup { // I2
 				for _, old := range log {
@@ -151,7 +180,10 @@ func TestRebuiltTableAnswersAlike(t *testing.T) {
 			if err == nil && !dup {
 				live.Update(b)
 				log = append(log, b)
-				end += batch.Offset(b.Count())
+				end = b.NextOffset()
+				if last := end - 1; !b.Control() && !live.EndsAt(b.ProducerID(), last) || live.EndsAt(b.ProducerID(), end) {
+					t.Fatalf("the newest batch ends at %d, and it is not known to", last)
+				}
 			}
 		}
 	})
@@ -162,12 +194,8 @@ func TestSnapshotAnswersAlike(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var table Table
 		end := batch.Offset(0)
-		draw := func() batch.Batch {
-			return batchOf(batch.ProducerID(rapid.IntRange(1, 3).Draw(t, "producer")), batch.ProducerEpoch(rapid.IntRange(0, 2).Draw(t, "epoch")),
-				batch.Sequence(rapid.IntRange(0, 8).Draw(t, "sequence")), rapid.IntRange(1, 3).Draw(t, "records"), end)
-		}
 		for range rapid.IntRange(0, 60).Draw(t, "sends") {
-			b := draw()
+			b := draw(t, end)
 			if rapid.IntRange(0, 9).Draw(t, "snapshot") == 0 {
 				encoded := table.Append([]byte("x"))
 				again, rest, err := Parse(append(encoded[1:], "rest"...))
@@ -182,7 +210,7 @@ func TestSnapshotAnswersAlike(t *testing.T) {
 				table = again
 			}
 			if accept(&table, b) == "accepted" {
-				end += batch.Offset(b.Count())
+				end = b.NextOffset()
 			}
 		}
 	})
@@ -193,6 +221,7 @@ func FuzzSnapshot(f *testing.F) {
 	for i := range 7 {
 		table.Update(batchOf(batch.ProducerID(i%2), 0, batch.Sequence(i), 1, batch.Offset(i)))
 	}
+	table.Update(marker(7, 1, 9))
 	f.Add(table.Append(nil))
 	f.Add([]byte{1, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -15,11 +15,12 @@ import (
 //	   then for each:
 //	    0  8  id
 //	    8  2  epoch
-//	   10  2  batches  1 to 5, of which the last is the newest
-//	   12  …  a batch, 16 bytes:  0 4 first sequence · 4 4 last sequence · 8 8 base offset
+//	   10  2  batches  0 to 5, of which the last is the newest; 0: a marker began the epoch
+//	   12  …  a batch, 16 bytes:  0 4 first sequence · 4 4 last sequence · 8 8 base offset; if there are none, 8 bytes:  the marker's offset
 const (
 	producerSize = 12
 	sentSize     = 16
+	markerSize   = 8
 )
 
 // ErrSnapshot: the bytes are not a snapshot.
@@ -38,6 +39,9 @@ func (t *Table) Append(dst []byte) []byte {
 			dst = binary.LittleEndian.AppendUint32(dst, uint32(e.last))
 			dst = binary.LittleEndian.AppendUint64(dst, uint64(e.base))
 		}
+		if s.n == 0 {
+			dst = binary.LittleEndian.AppendUint64(dst, uint64(s.at))
+		}
 	}
 	return dst
 }
@@ -49,7 +53,7 @@ func Parse(b []byte) (t Table, rest []byte, err error) {
 	}
 	n := int(binary.LittleEndian.Uint32(b))
 	b = b[4:]
-	if n > MaxProducers || n > len(b)/(producerSize+sentSize) {
+	if n > MaxProducers || n > len(b)/(producerSize+markerSize) {
 		return t, nil, fmt.Errorf("%w: %d producers in %d bytes", ErrSnapshot, n, len(b))
 	}
 	t.of = make(map[batch.ProducerID]*state, n)
@@ -68,8 +72,12 @@ func (t *Table) parseProducer(b []byte) (rest []byte, err error) {
 	id := batch.ProducerID(binary.LittleEndian.Uint64(b))
 	s := &state{epoch: batch.ProducerEpoch(binary.LittleEndian.Uint16(b[8:])), n: int(binary.LittleEndian.Uint16(b[10:]))}
 	b = b[producerSize:]
-	if s.n < 1 || s.n > Window || len(b) < s.n*sentSize || t.of[id] != nil || id == batch.NoProducerID {
+	if s.n > Window || len(b) < max(s.n*sentSize, markerSize) || t.of[id] != nil || id == batch.NoProducerID {
 		return nil, fmt.Errorf("%w: producer %d with %d batches in %d bytes", ErrSnapshot, id, s.n, len(b))
+	}
+	if s.n == 0 {
+		s.last, s.at = batch.NoSequence, batch.Offset(binary.LittleEndian.Uint64(b))
+		b = b[markerSize:]
 	}
 	for i := range s.n {
 		s.ring[i] = sent{
