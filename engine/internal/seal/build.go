@@ -8,6 +8,7 @@ import (
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/disk"
 	"github.com/streambus/streambus/engine/internal/index"
+	"github.com/streambus/streambus/engine/internal/txn"
 )
 
 // Source is the .log to be sealed. It must be synced (L1) and not change any more.
@@ -15,22 +16,23 @@ type Source struct {
 	Dir      string
 	Base     batch.Offset
 	Log      io.ReaderAt
-	Size     int64        // of the .log, below 2^31 bytes
-	Interval int64        // bytes of log for an index entry; below 1: index.DefaultInterval
-	LogID    uint64       // of the log
-	End      batch.Offset // first offset of the segment that follows
-	Limit    Limiter      // may be nil
+	Size     int64         // of the .log, below 2^31 bytes
+	Interval int64         // bytes of log for an index entry; below 1: index.DefaultInterval
+	LogID    uint64        // of the log
+	End      batch.Offset  // first offset of the segment that follows
+	Aborted  []txn.Aborted // the transactions whose abort markers it holds
+	Limit    Limiter       // may be nil
 	// Accept is asked, when all was read, whether it is what it should be; nothing is put in place after an error, which is returned.
 	// May be nil.
 	Accept func(Header) error
 }
 
-// Build reads the .log once in steps of 1 MiB, checks every batch, and puts the .index, .timeindex and .seal in place, each whole and
-// synced, the seal last. The names are durable after SyncDir of the folder, which is the caller's. Existing files are replaced; who has
+// Build reads the .log once in steps of 1 MiB, checks every batch, and puts the .index, .timeindex, .txnindex (where there is something for
+// it) and .seal in place, each whole and synced, the seal last. The names are durable after SyncDir of the folder, which is the caller's. Existing files are replaced; who has
 // them mapped keeps the old ones.
 //
 // Errors: ErrCorrupt when the .log is not whole good batches below End (it is then not sealed: quarantine it), Accept's, the Limiter's, I/O errors. After an
-// error no new seal is in place, and an old one beside new indexes does not pass for theirs (Header.Index).
+// error no new seal is in place, and an old one beside new indexes does not pass for theirs (Header.Index and Aborted).
 func Build(d disk.FS, s Source) (Header, error) {
 	log := file(s.Dir, s.Base, ".log")
 	w, err := index.Create(d, s.Dir, s.Base)
@@ -49,6 +51,9 @@ func Build(d disk.FS, s Source) (Header, error) {
 		return Header{}, fmt.Errorf("%s: %w", log, err)
 	}
 	if h.Index, err = w.Commit(&t); err != nil {
+		return Header{}, err
+	}
+	if h.Aborted, err = txn.WriteFile(d, s.Dir, s.Base, s.Aborted); err != nil {
 		return Header{}, err
 	}
 	h.tableCRC = crc32.Checksum(in.sums.table, castagnoli)

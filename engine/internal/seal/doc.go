@@ -2,7 +2,7 @@
 // every 64 KiB block of it, so that no flipped bit goes unnoticed. (The CRC of a Kafka batch leaves its first 21 bytes out, and
 // nothing covers what is not a batch.)
 //
-//	Build      reads a .log once, checks every batch of it, and writes the .index, .timeindex and .seal
+//	Build      reads a .log once, checks every batch of it, and writes the .index, .timeindex, .txnindex and .seal
 //	Read       reads the header of a .seal
 //	CheckPins  says whether a .log looks like the one that was sealed, by its first and last 4 KiB
 //	ReadTable  reads the checksums of the blocks, so that a reader can hold what it reads against them
@@ -36,11 +36,13 @@
 //	 112  8  log        id of the log, so that another log's files are noticed
 //	 120  4  firstCRC   CRC-32C of the first 4096 bytes of the .log, or of all when there are fewer
 //	 124  4  lastCRC    the same of the last 4096
-//	 128  …  zeros to the end of the page
+//	 128  4  aborted    entries of the .txnindex; 0: there is none
+//	 132  4  abortedCRC CRC-32C of the whole .txnindex; 0 when there is none
+//	 136  …  zeros to the end of the page
 //	4096  …  the table: 4 bytes for each block of the .log, its CRC-32C; the last block may be short
 //
-// The header is a page, so that opening costs one read, and its CRC pins everything else: the table, both indexes and, through the
-// table, the .log. A file of another length than 4096 + 4 × blocks is not a seal.
+// The header is a page, so that opening costs one read, and its CRC pins everything else: the table, the indexes and, through the
+// table, the .log. What the .txnindex holds cannot be made from the .log alone (internal/txn), so Build is given it and believes it. A file of another length than 4096 + 4 × blocks is not a seal.
 //
 // firstCRC and lastCRC are for opening: a .log that took the place of another (both are named by their base, and those of logs that are
 // written alike have the same size) is told by two reads of a page, where the first and last block would be two of 64 KiB.

@@ -12,6 +12,7 @@ import (
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/disk"
 	"github.com/streambus/streambus/engine/internal/index"
+	"github.com/streambus/streambus/engine/internal/txn"
 )
 
 // Suffix ends the name of the file, after the base offset.
@@ -24,7 +25,7 @@ const (
 	magic      = "SBSEALED"
 	version    = 2
 	headerSize = disk.PageSize
-	headerUsed = 128
+	headerUsed = 136
 	pinSize    = 4096
 	blockCRC   = 4
 )
@@ -44,6 +45,7 @@ type Header struct {
 	Prefix     uint32       // batch.PrefixSum over all batches
 	End        batch.Offset // first offset of the segment that followed
 	Log        uint64       // id of the log
+	Aborted    txn.Sum      // of the .txnindex; zero: there is none
 
 	tableCRC          uint32
 	firstCRC, lastCRC uint32 // pins
@@ -85,6 +87,8 @@ func (h *Header) append(dst []byte) []byte {
 	le.PutUint64(b[112:], h.Log)
 	le.PutUint32(b[120:], h.firstCRC)
 	le.PutUint32(b[124:], h.lastCRC)
+	le.PutUint32(b[128:], h.Aborted.Entries)
+	le.PutUint32(b[132:], h.Aborted.CRC)
 	le.PutUint32(b[8:], crc32.Checksum(b[12:], castagnoli))
 	return dst
 }
@@ -110,13 +114,14 @@ func parse(b []byte, base batch.Offset) (Header, error) {
 		End:      batch.Offset(le.Uint64(b[104:])),
 		Log:      le.Uint64(b[112:]),
 		tableCRC: le.Uint32(b[80:]), firstCRC: le.Uint32(b[120:]), lastCRC: le.Uint32(b[124:]),
-		Index: index.Sums{Offsets: le.Uint32(b[84:]), OffsetsCRC: le.Uint32(b[88:]), Times: le.Uint32(b[92:]), TimesCRC: le.Uint32(b[96:])},
+		Index:   index.Sums{Offsets: le.Uint32(b[84:]), OffsetsCRC: le.Uint32(b[88:]), Times: le.Uint32(b[92:]), TimesCRC: le.Uint32(b[96:])},
+		Aborted: txn.Sum{Entries: le.Uint32(b[128:]), CRC: le.Uint32(b[132:])},
 	}
 	switch {
 	case h.Base != base:
 		return Header{}, fmt.Errorf("%w: it seals segment %d, not %d", ErrCorrupt, h.Base, base)
 	case h.Size < 0 || h.Size > math.MaxInt32 || h.Next < h.Base || h.Next-h.Base > math.MaxInt32+1 || h.End < h.Next || int64(le.Uint32(b[76:])) != h.blocks(),
-		h.Batches < 0 || h.Batches > h.Size/batch.HeaderSize, h.Newest.Pos < 0 || h.Newest.Pos > h.Size:
+		h.Batches < 0 || h.Batches > h.Size/batch.HeaderSize, int64(h.Aborted.Entries) > h.Batches, h.Aborted.Entries == 0 && h.Aborted.CRC != 0, h.Newest.Pos < 0 || h.Newest.Pos > h.Size:
 		return Header{}, fmt.Errorf("%w: impossible values %+v", ErrCorrupt, h)
 	}
 	return h, nil

@@ -16,6 +16,7 @@ import (
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/disk"
 	"github.com/streambus/streambus/engine/internal/index"
+	"github.com/streambus/streambus/engine/internal/txn"
 )
 
 var seedFlag = flag.Uint64("seed", 0, "seed of the random tests; 0 draws one")
@@ -99,7 +100,21 @@ func sealed(t testing.TB, log []byte) (*disk.Mem, Header) {
 }
 
 func source(log []byte) Source {
-	return Source{Dir: "/", Base: base, Log: bytes.NewReader(log), Size: int64(len(log)), LogID: 77, End: base + 1<<40}
+	return Source{Dir: "/", Base: base, Log: bytes.NewReader(log), Size: int64(len(log)), LogID: 77, End: base + 1<<40, Aborted: aborted(len(log))}
+}
+
+// aborted is an entry for a .log of this size that is not small.
+func aborted(size int) []txn.Aborted {
+	if size < 10_000 {
+		return nil
+	}
+	return []txn.Aborted{{ProducerID: batch.ProducerID(size), First: base - 9, Last: base, LastStable: base + 1}}
+}
+
+// readAborted gives the .txnindex that a header speaks of.
+func readAborted(d disk.FS, h Header) ([]txn.Aborted, error) {
+	x, err := txn.ReadFile(d, "/", base, txn.Bounds{Size: h.Size, Next: h.Next, Sum: &h.Aborted})
+	return x.Entries(), err
 }
 
 func verify(t testing.TB, d disk.FS) (all []Damage) {
@@ -122,7 +137,7 @@ func TestBuildSaysWhatTheSegmentHolds(t *testing.T) {
 			}
 			want := Header{
 				Base: base, Next: base, Size: int64(len(log)), Newest: index.Stamp{Time: -1}, Batches: int64(len(all)),
-				Index: h.Index, End: base + 1<<40, Log: 77, tableCRC: h.tableCRC,
+				Index: h.Index, End: base + 1<<40, Log: 77, Aborted: h.Aborted, tableCRC: h.tableCRC,
 				firstCRC: crc32.Checksum(log[:min(4096, len(log))], castagnoli), lastCRC: crc32.Checksum(log[max(0, len(log)-4096):], castagnoli),
 			}
 			for _, p := range all {
@@ -152,6 +167,9 @@ func TestBuildSaysWhatTheSegmentHolds(t *testing.T) {
 			}
 			if err := x.Close(); err != nil {
 				t.Error(err)
+			}
+			if got, err := readAborted(d, h); err != nil || !slices.Equal(got, aborted(len(log))) {
+				t.Errorf("%d bytes with aborted transactions %v, %v", len(log), got, err)
 			}
 			if bad := verify(t, d); len(bad) > 0 {
 				t.Errorf("L3: a good segment of %d bytes is reported: %+v", len(log), bad)
@@ -374,6 +392,13 @@ func TestCrash(t *testing.T) {
 			if xerr == nil {
 				_ = x.Close()
 			}
+			size := len(log)
+			if h == was {
+				size = len(old)
+			}
+			if got, err := readAborted(after, h); err == nil && !slices.Equal(got, aborted(size)) || err != nil && !errors.Is(err, txn.ErrCorrupt) {
+				t.Fatalf("cut after %d operations: aborted %v, %v", n, got, err)
+			}
 		}
 		if err == nil {
 			break
@@ -392,6 +417,8 @@ func FuzzRead(f *testing.F) {
 	f.Add(whole)
 	f.Add(whole[:headerSize])
 	huge := Header{Base: base, Next: base + 5, End: base + 5, Size: 1<<31 - 1}
+	f.Add(huge.append(nil))
+	huge.Batches, huge.Aborted = 1<<20, txn.Sum{Entries: 1 << 20, CRC: 1}
 	f.Add(huge.append(nil))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {

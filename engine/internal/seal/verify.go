@@ -11,6 +11,7 @@ import (
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/disk"
 	"github.com/streambus/streambus/engine/internal/index"
+	"github.com/streambus/streambus/engine/internal/txn"
 )
 
 // Damage is one range of one file that does not hold what was sealed, or cannot be read.
@@ -71,21 +72,25 @@ func (v *verifier) file(name string, size int64, err error) error {
 	return nil
 }
 
-// indexes checks both index files; whole says that they are good.
+// indexes checks the index files; whole says that those by which batches are found are good.
 func (v *verifier) indexes() (whole bool, err error) {
 	whole = true
 	for _, x := range []struct {
-		suffix         string
-		n, width, want uint32
+		suffix string
+		size   int64
+		want   uint32
 	}{
-		{index.OffsetSuffix, v.h.Index.Offsets, 8, v.h.Index.OffsetsCRC},
-		{index.TimeSuffix, v.h.Index.Times, 12, v.h.Index.TimesCRC},
+		{txn.Suffix, v.h.Aborted.Size(), v.h.Aborted.CRC},
+		{index.OffsetSuffix, 8 * int64(v.h.Index.Offsets), v.h.Index.OffsetsCRC},
+		{index.TimeSuffix, 12 * int64(v.h.Index.Times), v.h.Index.TimesCRC},
 	} {
+		if x.suffix == txn.Suffix && x.size == 0 {
+			continue // there is none, and nobody would read it
+		}
 		name := file(v.dir, v.base, x.suffix)
-		size := int64(x.n) * int64(x.width)
-		if err := v.sum(name, size, x.want); err != nil {
-			whole = false
-			if err := v.file(name, size, err); err != nil {
+		if err := v.sum(name, x.size, x.want); err != nil {
+			whole = whole && x.suffix == txn.Suffix
+			if err := v.file(name, x.size, err); err != nil {
 				return false, err
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/disk"
 	"github.com/streambus/streambus/engine/internal/index"
+	"github.com/streambus/streambus/engine/internal/txn"
 )
 
 // TestEveryFlipIsReported flips every bit of a segment of 64 KiB and of its side files (L3).
@@ -17,7 +18,7 @@ func TestEveryFlipIsReported(t *testing.T) {
 	log, all := fill(newRand(t), BlockSize-6500, 2000)
 	d, h := sealed(t, log)
 	flips := 0
-	for _, name := range []string{logName, Name("/", base), "/00000000000000007000.index", "/00000000000000007000.timeindex"} {
+	for _, name := range []string{logName, Name("/", base), "/00000000000000007000.index", "/00000000000000007000.timeindex", "/00000000000000007000.txnindex"} {
 		whole := content(t, d, name)
 		f, err := d.Open(name)
 		if err != nil {
@@ -186,6 +187,7 @@ func TestVerifyOfFilesThatAreNotThere(t *testing.T) {
 		"a log grown":    {func(d *disk.Mem) { cut(d, logName, size+5) }, Damage{Path: logName, Lo: size, Hi: size + 5}},
 		"no index":       {func(d *disk.Mem) { _ = d.Remove("/00000000000000007000.index") }, Damage{Path: "/00000000000000007000.index"}},
 		"an index cut":   {func(d *disk.Mem) { cut(d, "/00000000000000007000.timeindex", 3) }, Damage{Path: "/00000000000000007000.timeindex"}},
+		"no .txnindex":   {func(d *disk.Mem) { _ = d.Remove("/00000000000000007000.txnindex") }, Damage{Path: "/00000000000000007000.txnindex"}},
 		"a seal cut":     {func(d *disk.Mem) { cut(d, Name("/", base), 4096+4) }, Damage{Path: Name("/", base)}},
 		"a seal grown":   {func(d *disk.Mem) { cut(d, Name("/", base), 9999) }, Damage{Path: Name("/", base)}},
 		"a seal of none": {func(d *disk.Mem) { cut(d, Name("/", base), 0) }, Damage{Path: Name("/", base)}},
@@ -238,7 +240,7 @@ func TestVerifyOfADiskThatCannotRead(t *testing.T) {
 	}, nil); !errors.Is(err, stop) {
 		t.Error("the limiter's error:", err)
 	}
-	for _, suffix := range []string{Suffix, index.OffsetSuffix, index.TimeSuffix, ".log"} {
+	for _, suffix := range []string{Suffix, index.OffsetSuffix, index.TimeSuffix, txn.Suffix, ".log"} {
 		if err := Verify(disk.Inject(mem, func(op disk.Op, name string) error {
 			if op == "open" && strings.HasSuffix(name, suffix) {
 				return syscall.EMFILE

@@ -111,7 +111,7 @@ func TestSealCrash(t *testing.T) {
 				if err := RemoveLeftovers(after, "/d"); err != nil {
 					t.Error(err)
 				}
-				if entries, _ := after.ReadDir("/d"); len(entries) != 4 {
+				if entries, _ := after.ReadDir("/d"); len(entries) != 5 {
 					t.Errorf("%v", entries)
 				}
 			}
@@ -148,6 +148,7 @@ func grow(t testing.TB, d disk.FS, all []placed, rng *rand.Rand) (*Segment, []pl
 		t.Fatal(err)
 	}
 	all = append(all, extend(t, s, 5, rng)...)
+	abort(s, all)
 	if err := s.Sync(); err != nil {
 		t.Fatal(err)
 	}

@@ -19,18 +19,36 @@ import (
 	"github.com/streambus/streambus/engine/disk"
 	"github.com/streambus/streambus/engine/internal/index"
 	"github.com/streambus/streambus/engine/internal/seal"
+	"github.com/streambus/streambus/engine/internal/txn"
 )
 
-// TestOpenSealedReadsLittle counts: one read, of the seal's header; two mappings; two reads of the .log, of a page each.
+// TestOpenSealedReadsLittle counts: one read, of the seal's header; two mappings; two reads of the .log, of a page each; and the .txnindex
+// if there is one.
 func TestOpenSealedReadsLittle(t *testing.T) {
 	held(t)
+	rng := newRand(t)
+	want := map[string]int{"open .log": 1, "size .log": 1, "read .log": 2, "open .seal": 1, "size .seal": 1, "read .seal": 1, "map .index": 1, "map .timeindex": 1}
+	for _, aborted := range []bool{false, true} {
+		if aborted {
+			want["open .txnindex"], want["size .txnindex"], want["read .txnindex"] = 1, 1, 1
+		}
+		if got := opsOfOpen(t, rng, aborted); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+}
+
+func opsOfOpen(t *testing.T, rng *rand.Rand, aborted bool) (count map[string]int) {
 	mem := disk.NewMem()
-	s, _ := rolled(t, mem, "/d", 0, 300, 500, newRand(t))
+	s, _ := rolled(t, mem, "/d", 0, 300, 500, rng)
+	if !aborted {
+		*s.Aborted() = txn.Index{}
+	}
 	if err := s.Seal(mem, new(sync.Mutex), logID, never, nil); err != nil {
 		t.Fatal(err)
 	}
 	release(t, s)
-	count := map[string]int{}
+	count = map[string]int{}
 	again, err := OpenSealed(disk.Inject(mem, func(op disk.Op, name string) error {
 		count[string(op)+" "+path.Ext(name)]++
 		return nil
@@ -39,10 +57,7 @@ func TestOpenSealedReadsLittle(t *testing.T) {
 		t.Fatal(err)
 	}
 	release(t, again)
-	want := map[string]int{"open .log": 1, "size .log": 1, "read .log": 2, "open .seal": 1, "size .seal": 1, "read .seal": 1, "map .index": 1, "map .timeindex": 1}
-	if fmt.Sprint(count) != fmt.Sprint(want) {
-		t.Errorf("%v, want %v", count, want)
-	}
+	return count
 }
 
 func flip(t testing.TB, d disk.FS, name string, at int64) {
@@ -273,16 +288,16 @@ func FuzzOpenSealed(f *testing.F) {
 		}
 		return b
 	}
-	log, sealFile, offsets, times := read(Suffix), read(seal.Suffix), read(index.OffsetSuffix), read(index.TimeSuffix)
-	f.Add(sealFile, offsets, times)
-	f.Add(sealFile[:4096], offsets[:8], times[:12])
-	f.Fuzz(func(t *testing.T, sealFile, offsets, times []byte) {
+	log, sealFile, offsets, times, aborted := read(Suffix), read(seal.Suffix), read(index.OffsetSuffix), read(index.TimeSuffix), read(txn.Suffix)
+	f.Add(sealFile, offsets, times, aborted)
+	f.Add(sealFile[:4096], offsets[:8], times[:12], aborted[:34])
+	f.Fuzz(func(t *testing.T, sealFile, offsets, times, aborted []byte) {
 		if len(sealFile) >= 4096 { // let the fuzzer past the CRC
 			sealFile = slices.Clone(sealFile)
 			binary.LittleEndian.PutUint32(sealFile[8:], crc32.Checksum(sealFile[12:4096], castagnoli))
 		}
 		d := disk.NewMem()
-		for suffix, b := range map[string][]byte{Suffix: log, seal.Suffix: sealFile, index.OffsetSuffix: offsets, index.TimeSuffix: times} {
+		for suffix, b := range map[string][]byte{Suffix: log, seal.Suffix: sealFile, index.OffsetSuffix: offsets, index.TimeSuffix: times, txn.Suffix: aborted} {
 			file, err := d.Create("/00000000000000000000" + suffix)
 			if err != nil {
 				t.Fatal(err)
@@ -308,6 +323,11 @@ func FuzzOpenSealed(f *testing.F) {
 		for _, r := range [][2]int64{{0, 1}, {s.Size() / 2, s.Size()}} {
 			if err := errors.Join(s.Sums().Check(r[0], r[1]), s.Sums().CheckCold(r[0], r[1])); err != nil && !errors.Is(err, ErrCorrupt) {
 				t.Error(err)
+			}
+		}
+		for _, a := range s.Aborted().Entries() {
+			if a.Last < s.Base || a.Last >= s.Next() {
+				t.Errorf("%+v", a)
 			}
 		}
 		release(t, s)

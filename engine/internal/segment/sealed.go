@@ -11,9 +11,11 @@ import (
 	"github.com/streambus/streambus/engine/disk"
 	"github.com/streambus/streambus/engine/internal/index"
 	"github.com/streambus/streambus/engine/internal/seal"
+	"github.com/streambus/streambus/engine/internal/txn"
 )
 
-// ErrUnsealed: a side file is missing, damaged, or not of this segment. The .log may be as good as ever: Open and Scan it, then Seal.
+// ErrUnsealed: a side file is missing, damaged, or not of this segment. The .log may be as good as ever: Open and Scan it, fill Aborted,
+// then Seal.
 var ErrUnsealed = errors.New("segment has no valid side files")
 
 // Sealed says that the segment will never change again and its index is mapped. Needs no lock.
@@ -29,7 +31,7 @@ func (s *Segment) End() batch.Offset {
 }
 
 // Seal makes a rolled segment a sealed one: it syncs the .log, gives back room reserved behind its end, reads it once while checking
-// every batch, writes .index, .timeindex and .seal durably, maps the index, and puts it in the place of the heap's, which is freed.
+// every batch, writes .index, .timeindex, .txnindex and .seal durably, maps the index, and puts it in the place of the heap's, which is freed.
 // log is the id of the log, and end the first offset of the segment that follows, at or above Next: its name must have been made before.
 //
 // mu is the log's lock. Seal holds it only to copy a few fields, and to switch; it must not be held by the caller, who only makes sure
@@ -45,13 +47,13 @@ func (s *Segment) Seal(d disk.FS, mu sync.Locker, log uint64, end batch.Offset, 
 		mu.Unlock()
 		return nil
 	}
-	sums := s.Sums()
+	sums, aborted := s.Sums(), s.aborted.Entries()
 	s.Acquire()
 	mu.Unlock()
 	if end < sums.next {
 		panic(fmt.Sprintf("segment %s ends at offset %d and is to be sealed with %d", s.Path, sums.next, end))
 	}
-	h, x, err := s.writeSideFiles(d, sums, seal.Source{LogID: log, End: end, Limit: limit})
+	h, x, err := s.writeSideFiles(d, sums, seal.Source{LogID: log, End: end, Aborted: aborted, Limit: limit})
 	if err == nil {
 		looked := new(trust) // Build has just looked at every bit
 		looked.set(0, int((h.Size+blockSize-1)/blockSize))
@@ -131,9 +133,9 @@ func (s *Segment) settle(size int64) error {
 }
 
 // OpenSealed opens a segment of the log with this id that was sealed: it reads the header of the .seal, the first and last 4 KiB of the
-// .log, and maps the indexes. The segment is readable at once; Size, Next, Newest, End and PrefixSum are the seal's.
+// .log, maps the indexes, and reads the .txnindex when the seal says that there is one. The segment is readable at once; Size, Next, Newest, End and PrefixSum are the seal's.
 //
-// Errors: ErrUnsealed when a side file is missing or damaged (Open, Scan, Seal); ErrCorrupt when they are those of another log, or when the
+// Errors: ErrUnsealed when a side file is missing or damaged; ErrCorrupt when they are those of another log, or when the
 // .log is not as long, or does not begin and end, as it did when it was sealed (it was swapped, bytes are lost, or were added: restore or
 // quarantine it); fs.ErrNotExist, as such and not as ErrUnsealed, when the .log is gone; I/O errors.
 func OpenSealed(d disk.FS, dir string, base batch.Offset, log uint64) (*Segment, error) {
@@ -170,6 +172,11 @@ func (s *Segment) openSideFiles(dir string, log uint64) error {
 	} else if err != nil {
 		return fmt.Errorf("%s: %w", s.Path, err)
 	}
+	if h.Aborted.Entries > 0 {
+		if s.aborted, err = txn.ReadFile(d, dir, s.Base, txn.Bounds{Size: h.Size, Next: h.Next, Sum: &h.Aborted}); err != nil {
+			return unsealed(err)
+		}
+	}
 	x, err := index.Open(d, dir, s.Base, index.Bounds{Size: h.Size, Next: h.Next, Sums: &h.Index})
 	if err != nil {
 		return unsealed(err)
@@ -184,7 +191,7 @@ func unsealed(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: %v", ErrUnsealed, err)
-	case errors.Is(err, seal.ErrCorrupt), errors.Is(err, index.ErrCorrupt):
+	case errors.Is(err, seal.ErrCorrupt), errors.Is(err, index.ErrCorrupt), errors.Is(err, txn.ErrCorrupt):
 		return fmt.Errorf("%w: %w", ErrUnsealed, err)
 	}
 	return err
@@ -200,7 +207,7 @@ func Unseal(d disk.FS, dir string, base batch.Offset) error {
 }
 
 // sideSuffixes end the names of the side files; the one that speaks for the others comes first.
-var sideSuffixes = []string{seal.Suffix, index.OffsetSuffix, index.TimeSuffix}
+var sideSuffixes = []string{seal.Suffix, index.OffsetSuffix, index.TimeSuffix, txn.Suffix}
 
 // removeSeal makes the other side files worthless.
 func removeSeal(d disk.FS, dir string, base batch.Offset) error {

@@ -19,6 +19,7 @@ import (
 	"github.com/streambus/streambus/engine/disk"
 	"github.com/streambus/streambus/engine/internal/index"
 	"github.com/streambus/streambus/engine/internal/seal"
+	"github.com/streambus/streambus/engine/internal/txn"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -64,10 +65,26 @@ func rolled(t testing.TB, d disk.FS, dir string, base batch.Offset, n, interval 
 		t.Fatal(err)
 	}
 	all := extend(t, s, n, rng)
+	abort(s, all)
 	if err := errors.Join(s.Sync(), d.SyncDir(dir)); err != nil {
 		t.Fatal(err)
 	}
 	return s, all
+}
+
+// abort says of every tenth batch that it is an abort marker. What batches are is not looked at in this room.
+func abort(s *Segment, all []placed) {
+	for _, a := range abortedOf(all) {
+		s.Aborted().Add(a)
+	}
+}
+
+func abortedOf(all []placed) (out []txn.Aborted) {
+	for i := 4; i < len(all); i += 10 {
+		last := all[i].BaseOffset()
+		out = append(out, txn.Aborted{ProducerID: batch.ProducerID(i), First: last - 1, Last: last, LastStable: last + 1})
+	}
+	return out
 }
 
 // extend writes batches at the end.
@@ -126,6 +143,9 @@ func answers(t testing.TB, s *Segment, all []placed) []int64 {
 		if !begins {
 			t.Fatalf("time %d: at the floor %d no batch begins", v, floor)
 		}
+	}
+	if got := s.Aborted().Entries(); !slices.Equal(got, abortedOf(all)) {
+		t.Fatalf("aborted are %v, want %v", got, abortedOf(all))
 	}
 	return out
 }

@@ -33,6 +33,7 @@
 //	S7  No bit of [0, Size) can change without Check noticing: the batches' own CRCs and the chain over what they leave out
 //	    (batch.PrefixSum), kept since the append, pin an active segment; block checksums a sealed one. Seal compares the chain before it
 //	    makes them; a recap and the checkpoint carry it over a restart.
+//	S8  What Aborted holds when Seal begins is what OpenSealed gives, or it is ErrUnsealed.
 package segment
 
 import (
@@ -46,6 +47,7 @@ import (
 	"github.com/streambus/streambus/engine/disk"
 	"github.com/streambus/streambus/engine/internal/index"
 	"github.com/streambus/streambus/engine/internal/seal"
+	"github.com/streambus/streambus/engine/internal/txn"
 )
 
 // ErrCorrupt: the file does not hold what it should.
@@ -76,6 +78,7 @@ type Segment struct {
 	heap      index.Heap   // empty when sealed
 	prefixes  prefixes     // empty when sealed
 	trust     *trust       // another one when sealed
+	aborted   txn.Index    // Seal writes it down
 	head      seal.Header  // when sealed
 
 	mapped atomic.Pointer[index.Files] // nil until sealed, then never changes
@@ -210,6 +213,10 @@ func (s *Segment) mustBeActive(what string) {
 		panic(fmt.Sprintf("S4: %s sealed segment %s", what, s.Path))
 	}
 }
+
+// Aborted is the transactions whose abort markers the segment holds, as far as the caller has added them. Under the log's lock; complete, and
+// not to be changed any more, before Seal begins.
+func (s *Segment) Aborted() *txn.Index { return &s.aborted }
 
 // Newest is the batch with the largest time; Time is -1 when there is none.
 func (s *Segment) Newest() Stamp {

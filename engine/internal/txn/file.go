@@ -27,6 +27,9 @@ type Sum struct {
 	CRC     uint32 // CRC-32C of the whole file
 }
 
+// Size is the length of the file, in bytes; at 0 there is none.
+func (s Sum) Size() int64 { return int64(s.Entries) * entrySize }
+
 // Bounds are what a sealed segment says of itself; a file that does not fit them is corrupt.
 type Bounds struct {
 	Size int64        // bytes of the .log

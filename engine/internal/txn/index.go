@@ -33,6 +33,13 @@ func (x *Index) Add(a Aborted) {
 	x.entries = append(x.entries, a)
 }
 
+// Carry appends an entry of another Index, that of a segment which this one replaces; Last must rise. Of Indexes that were not made in one
+// go, one may have been rebuilt when segments before it were gone, and so know of more that is stable than the next: what was stable stays so.
+func (x *Index) Carry(a Aborted) {
+	a.LastStable = max(a.LastStable, x.last().LastStable)
+	x.Add(a)
+}
+
 func (x *Index) last() Aborted {
 	if len(x.entries) == 0 {
 		return Aborted{Last: -1}

@@ -98,6 +98,22 @@ func TestAddRefusesDisorder(t *testing.T) {
 	}
 }
 
+// A segment that was rebuilt without those before it knows of later last stable offsets than the one behind it, which was not.
+func TestCarry(t *testing.T) {
+	x := indexOf([]Aborted{{1, 3, 10, 11}})
+	x.Carry(Aborted{2, 20, 25, 2})
+	x.Carry(Aborted{1, 30, 35, 36})
+	if want := []Aborted{{1, 3, 10, 11}, {2, 20, 25, 11}, {1, 30, 35, 36}}; !slices.Equal(x.Entries(), want) {
+		t.Errorf("%v, want %v", x.Entries(), want)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a marker before the last was taken")
+		}
+	}()
+	x.Carry(Aborted{2, 20, 34, 36})
+}
+
 func TestEntriesStayAsTheyAre(t *testing.T) {
 	x := indexOf(four()[:3])
 	given := x.Entries()
