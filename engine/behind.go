@@ -314,7 +314,7 @@ func (p *part) append(run []pending, now time.Time) (recap []byte) {
 		p.note(b)
 		l.written = next
 		if next == l.draft.at {
-			recap = l.recapAt(p, l.draft.producers)
+			recap = l.recapAt(p, l.draft.told)
 		}
 	}
 	p.dirty, p.touched = true, now

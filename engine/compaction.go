@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	"github.com/streambus/streambus/engine/disk"
 	"github.com/streambus/streambus/engine/internal/compact"
 	"github.com/streambus/streambus/engine/internal/segment"
+	"github.com/streambus/streambus/engine/internal/txn"
 )
 
 // Compaction replaces segments by cleaned ones (internal/compact says what stays). Several neighbours may become one.
@@ -48,7 +50,8 @@ func (l *Log) compact(c *compaction) error {
 	defer release(parts)
 	now := l.e.o.Now().UnixMilli()
 	policy := compact.Policy{MinDirtyRatio: l.o.MinDirtyRatio, MinLagMs: l.o.MinCompactionLag.Milliseconds(), MaxLagMs: l.o.MaxCompactionLag.Milliseconds()}
-	plan, due := compact.Choose(segs, l.cleanedTo(), segs[len(segs)-1].Next, policy, now)
+	cleaned, stable := l.cleanBounds()
+	plan, due := compact.Choose(segs, cleaned, stable, policy, now)
 	if !due {
 		return nil
 	}
@@ -63,6 +66,7 @@ func (l *Log) compact(c *compaction) error {
 	}
 	err := c.cleaner.Begin(compact.Round{
 		Start: plan.Start, End: plan.End, NowMs: now, DeleteRetentionMs: l.o.DeleteRetention.Milliseconds(), KeepEmpty: l.keepsProducer,
+		Aborted: l.abortedBatches(),
 	})
 	if err == nil {
 		err = l.mapKeys(c, parts, plan)
@@ -116,10 +120,41 @@ func release(parts []*part) {
 	}
 }
 
-func (l *Log) cleanedTo() batch.Offset {
+// cleanBounds are where the last round ended, and the first offset whose transaction is not decided.
+func (l *Log) cleanBounds() (cleaned, stable batch.Offset) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.cleaned
+	return l.cleaned, l.txns.Stable(l.written)
+}
+
+// abortedBatches tells of transactional batches whether their transaction was aborted.
+func (l *Log) abortedBatches() func(batch.Batch) bool {
+	var all []txn.Aborted
+	for _, x := range l.abortedEntries() {
+		all = append(all, x...)
+	}
+	order := func(a, b txn.Aborted) int {
+		return cmp.Or(cmp.Compare(a.ProducerID, b.ProducerID), cmp.Compare(a.First, b.First))
+	}
+	slices.SortFunc(all, order)
+	return func(b batch.Batch) bool {
+		i, begins := slices.BinarySearchFunc(all, txn.Aborted{ProducerID: b.ProducerID(), First: b.BaseOffset()}, order)
+		if begins {
+			return true
+		}
+		return i > 0 && all[i-1].ProducerID == b.ProducerID() && b.BaseOffset() < all[i-1].Last
+	}
+}
+
+func (l *Log) abortedEntries() (all [][]txn.Aborted) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range l.parts {
+		if x := p.seg.Aborted(); x.Len() > 0 {
+			all = append(all, x.Entries())
+		}
+	}
+	return all
 }
 
 // beginCompaction makes it durable that offsets may be missing between segments from now on, and that everything below the last
@@ -230,31 +265,38 @@ func (l *Log) cleanGroup(c *compaction, group []*part) error {
 		return err
 	}
 	name := path.Join(l.dir, segment.Name(group[0].seg.Base))
-	stats, size, err := l.writeCleaned(c, name+cleanedSuffix, group)
+	w, err := l.writeCleaned(c, name+cleanedSuffix, group)
 	if err != nil {
 		return err
 	}
-	if len(group) == 1 && size == group[0].seg.Size() && stats.Rewritten == 0 {
+	if len(group) == 1 && w.size == group[0].seg.Size() && w.stats.Rewritten == 0 {
 		return l.e.o.FS.Remove(name + cleanedSuffix) // nothing to gain
 	}
-	return l.swap(name, group)
+	return l.swap(name, group, w.markers)
 }
 
-func (l *Log) writeCleaned(c *compaction, name string, group []*part) (stats compact.Stats, size int64, err error) {
+// cleaned is a file that takes the place of a group.
+type cleaned struct {
+	stats   compact.Stats
+	size    int64
+	markers []batch.Offset // those that are not in it any more
+}
+
+func (l *Log) writeCleaned(c *compaction, name string, group []*part) (w cleaned, err error) {
 	d := l.e.o.FS
 	if err := d.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return stats, 0, err
+		return w, err
 	}
 	f, err := d.Create(name)
 	if err != nil {
-		return stats, 0, err
+		return w, err
 	}
 	flush := func() error {
 		if len(c.out) == 0 {
 			return nil
 		}
-		err := disk.WriteVecUncached(f, [][]byte{c.out}, size)
-		size += int64(len(c.out))
+		err := disk.WriteVecUncached(f, [][]byte{c.out}, w.size)
+		w.size += int64(len(c.out))
 		c.out = c.out[:0]
 		return err
 	}
@@ -269,7 +311,10 @@ func (l *Log) writeCleaned(c *compaction, name string, group []*part) (stats com
 				err = nil // it is there unchanged
 			}
 			c.out = out
-			stats.Add(st)
+			w.stats.Add(st)
+			if st.Markers > 0 {
+				w.markers = append(w.markers, b.BaseOffset())
+			}
 			if err == nil && len(c.out) >= readAhead {
 				err = flush()
 			}
@@ -282,11 +327,11 @@ func (l *Log) writeCleaned(c *compaction, name string, group []*part) (stats com
 	if err == nil {
 		err = f.Sync()
 	}
-	return stats, size, errors.Join(err, f.Close())
+	return w, errors.Join(err, f.Close())
 }
 
-// swap puts a cleaned file in the place of a group.
-func (l *Log) swap(name string, group []*part) error {
+// swap puts a cleaned file in the place of a group; markers are those that it has no more.
+func (l *Log) swap(name string, group []*part, markers []batch.Offset) error {
 	l.growing.Lock()
 	defer l.growing.Unlock()
 	if l.isGone() {
@@ -319,6 +364,13 @@ func (l *Log) swap(name string, group []*part) error {
 		return errors.Join(err, fresh.Release())
 	}
 	fresh.SetAllocated(size)
+	for _, old := range group { // sealed: their entries do not change
+		for _, a := range old.seg.Aborted().Entries() {
+			if _, gone := slices.BinarySearch(markers, a.Last); !gone {
+				fresh.Aborted().Carry(a)
+			}
+		}
+	}
 	return l.replace(group, p)
 }
 
@@ -352,6 +404,7 @@ func (l *Log) replace(group []*part, p *part) error {
 		return errors.Join(fmt.Errorf("%w: %s was trimmed or closed while it was compacted", ErrClosed, l.name), p.seg.Release())
 	}
 	p.touched = group[len(group)-1].touched
+	l.sinceRecap++ // until it is sealed, a recap is what knows its aborted transactions
 	l.parts = slices.Replace(slices.Clone(l.parts), i, i+len(group), p)
 	l.recent.Forget()
 	l.mu.Unlock()

@@ -41,7 +41,7 @@
 //	commit/%020d.commit       the commit log (internal/commit)
 //	<log>/log.meta            the log's id
 //	<log>/%020d.log           segments: bare record batches, as Kafka lays them out (internal/segment)
-//	<log>/%020d.{seal,index,timeindex}   of segments that were rolled (internal/seal, internal/index)
+//	<log>/%020d.{seal,index,timeindex,txnindex}   of segments that were rolled (internal/seal, internal/index, internal/txn)
 //	<log>/recap               what is kept in memory, so that a start need not read the log (internal/recap)
 //	<id>.new, <id>.deleted    logs half created, or half removed; gone after the next Open
 //
@@ -59,6 +59,8 @@
 //	E7  Damage below the checkpoint is found before it is served (segment.Sums says what escapes), reported (ErrCorrupt), and never cut
 //	    off; above it the commit log is the truth.
 //	E8  What Trim, Cut and compaction take away stays away, and what they leave is as it was, whenever the power goes.
+//	E9  What Log.Stable and Log.Aborted say together shows a consumer of committed records all of them and no other (transactions.go),
+//	    also after a start that knows nothing but the segments.
 //
 // Lock order: Log.growing, then Log.sealing, then Log.writing, then Log.mu, then the commit queue's and behind's; Engine.mu before Log.mu.
 // No lock is held across I/O but Log.growing, Log.sealing, Log.writing and Engine.admin, which no Append that finds room ever takes.

@@ -22,4 +22,9 @@ var (
 	ErrOutOfOrderSequence = errors.New("producer sequence is out of order")
 	// ErrFencedProducer: a newer epoch of this producer id has written here (Kafka: INVALID_PRODUCER_EPOCH).
 	ErrFencedProducer = errors.New("producer epoch is fenced")
+	// ErrInvalidTxnState: a producer with an open transaction sent a batch that is not part of it (Kafka: INVALID_TXN_STATE).
+	ErrInvalidTxnState = errors.New("producer is in a transaction")
+	// ErrTooManyTransactions: the batch would begin one more than may be open in a log. Nothing was taken; when others have ended, trying
+	// again works.
+	ErrTooManyTransactions = errors.New("too many open transactions")
 )

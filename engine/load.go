@@ -51,6 +51,11 @@ func (l *Log) load(s commit.LogState) error {
 			return err
 		}
 	}
+	if known != nil && known.lacks {
+		if err := l.relearn(); err != nil {
+			return err
+		}
+	}
 	if next != s.End {
 		return fmt.Errorf("%w: log %s ends at offset %d, the checkpoint says %d", ErrCorrupt, l.name, next, s.End)
 	}
@@ -108,13 +113,15 @@ func (l *Log) wanted(s commit.LogState) ([]batch.Offset, error) {
 	return bases, nil
 }
 
-// known is a recap that can be believed: what lies below it need not be looked at for producers and epochs.
+// known is a recap that can be believed: what lies below it need not be looked at for producers, transactions and epochs.
 type known struct {
 	*recap.Recap
-	index []byte // of the segment that it ends in, and its prefix sums
+	index   []byte       // of the segment that it ends in, and its prefix sums
+	aborted []knownIndex // of those that were not sealed
+	lacks   bool         // a segment with markers has neither a seal nor a place in aborted
 }
 
-// readRecap takes producers and epochs from the recap; nil when there is none that is of this log as it is now.
+// readRecap takes producers, transactions and epochs from the recap; nil when there is none that is of this log as it is now.
 func (l *Log) readRecap(s commit.LogState, bases []batch.Offset) (*known, error) {
 	r, err := recap.Read(l.e.o.FS, path.Join(l.dir, recapFile))
 	switch {
@@ -134,11 +141,15 @@ func (l *Log) readRecap(s commit.LogState, bases []batch.Offset) (*known, error)
 		return nil, nil
 	}
 	producers, rest, err := producer.Parse(rest)
+	if err != nil {
+		return nil, nil
+	}
+	txns, aborted, rest, err := parseTransactions(rest, r.Next)
 	if err != nil || len(rest) > 0 || !l.epochs.Restore(r.Epochs) {
 		return nil, nil
 	}
-	l.producers = producers
-	return &known{r, r.Rest}, nil
+	l.producers, l.txns = producers, txns
+	return &known{Recap: r, index: r.Rest, aborted: aborted}, nil
 }
 
 // sameAs says whether the bytes that a recap speaks of are there still: an unlogged log may have lost them in a crash and have
@@ -172,7 +183,8 @@ func (l *Log) sameAs(r *recap.Recap, bases []batch.Offset) (same bool, err error
 	return false, nil
 }
 
-// loadSegment opens one segment. What producers and epochs are owed by batches beyond the recap is read from their headers.
+// loadSegment opens one segment. What producers, transactions and epochs are owed by batches beyond the recap is read from their headers,
+// and from the markers.
 func (l *Log) loadSegment(base batch.Offset, last bool, k *known) (next batch.Offset, err error) {
 	p, err := l.openPart(base, last, k)
 	if err != nil {
@@ -188,23 +200,34 @@ func (l *Log) loadSegment(base batch.Offset, last bool, k *known) (next batch.Of
 	if !p.seg.Sealed() {
 		l.sinceRecap += size - p.seg.Size() // it must be scanned, and should not be again
 	}
-	note := func(h batch.Batch) {
-		if k == nil || h.BaseOffset() >= k.Next {
-			l.producers.Update(h)
-			l.epochs.Add(h.LeaderEpoch(), h.BaseOffset())
+	markers := false
+	note := func(h batch.Batch) error {
+		markers = markers || h.Control()
+		if k != nil && h.BaseOffset() < k.Next {
+			return nil
 		}
+		l.producers.Update(h)
+		l.epochs.Add(h.LeaderEpoch(), h.BaseOffset())
+		return relearn(&l.txns, p.unsealedAborted(), h)
 	}
 	if p.seg.Sealed() {
 		if k == nil || p.seg.Next() > k.Next {
-			err = p.seg.Walk(0, size, func(_ int64, h batch.Batch, _ int64) bool { note(h); return true })
+			err = walkInOrder(p.seg, size, p.seg.Next(), note)
 		}
 		next = p.seg.Next()
 	} else {
-		next, err = p.seg.Scan(size, func(h batch.Batch) { note(h); p.note(h) })
+		var bad error
+		next, err = p.seg.Scan(size, func(h batch.Batch) {
+			if p.note(h); bad == nil {
+				bad = note(h)
+			}
+		})
+		err = errors.Join(err, bad)
+		if k != nil && base < k.Next && base != k.Segment && !k.adopt(p.seg) && markers {
+			k.lacks = true
+		}
 	}
-	if errors.Is(err, segment.ErrCorrupt) {
-		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
+	err = asCorrupt(err)
 	p.clean = size
 	if last {
 		l.tail = size
@@ -221,10 +244,7 @@ func (l *Log) openPart(base batch.Offset, last bool, k *known) (*part, error) {
 			return newPart(l, seg), nil
 		}
 		if !errors.Is(err, segment.ErrUnsealed) {
-			if errors.Is(err, segment.ErrCorrupt) {
-				err = fmt.Errorf("%w: %w", ErrCorrupt, err)
-			}
-			return nil, err
+			return nil, asCorrupt(err)
 		}
 	} else if err := segment.Unseal(l.e.o.FS, l.dir, base); err != nil { // it is appended to again
 		return nil, err
@@ -239,42 +259,54 @@ func (l *Log) openPart(base batch.Offset, last bool, k *known) (*part, error) {
 			return nil, errors.Join(err, seg.Release())
 		}
 		p.lastPos, p.lastCRC = k.LastPos, k.LastCRC
+		k.lacks = !k.adopt(seg) || k.lacks
 	}
 	return p, nil
+}
+
+// asCorrupt makes what a segment finds damaged damage of the log.
+func asCorrupt(err error) error {
+	if errors.Is(err, segment.ErrCorrupt) {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return err
 }
 
 // recapBytes is how much a log must have grown since its last recap to be worth another one at a checkpoint.
 const recapBytes = 1 << 20
 
-// draft is a recap to be, of a log that is appended to all the time: what producers had sent when all below at was given out. The rest
-// is added when that much is written, and no more.
+// draft is a recap to be, of a log that is appended to all the time: what was known of producers and transactions when all below at was
+// given out. The rest is added when that much is written, and no more.
 type draft struct {
-	at        batch.Offset
-	producers []byte
+	at   batch.Offset
+	told []byte
 }
 
-// recap encodes what the log keeps in memory; nil when little has changed, or when producers know more than is written, which a crash
-// could undo: then it is drafted. Callers hold mu.
+// remembered encodes what all batches below next say of producers and transactions. Callers hold mu.
+func (l *Log) remembered() []byte { return l.txns.Append(l.producers.Append(nil)) }
+
+// recap encodes what the log keeps in memory; nil when little has changed, or when producers and transactions know more than is
+// written, which a crash could undo: then it is drafted. Callers hold mu.
 func (l *Log) recap(least int64) []byte {
 	switch {
 	case l.sinceRecap < least || l.sinceRecap == 0:
 		return nil
 	case l.written == l.next:
-		return l.recapAt(l.parts[len(l.parts)-1], l.producers.Append(nil))
+		return l.recapAt(l.parts[len(l.parts)-1], l.remembered())
 	case l.draft.at <= l.written:
-		l.draft = draft{l.next, l.producers.Append(nil)}
+		l.draft = draft{l.next, l.remembered()}
 	}
 	return nil
 }
 
-// recapAt is the recap of a log that is written up to the end of p, with producers as they were then. Callers hold mu.
-func (l *Log) recapAt(p *part, producers []byte) []byte {
+// recapAt is the recap of a log that is written up to the end of p, with what was told by then. Callers hold mu.
+func (l *Log) recapAt(p *part, told []byte) []byte {
 	l.sinceRecap, l.draft = 0, draft{}
 	r := recap.Recap{
 		Log: l.id, Cuts: l.cuts, Segment: p.seg.Base, Position: p.seg.Size(), Next: p.seg.Next(), LastPos: p.lastPos, LastCRC: p.lastCRC,
 		Epochs: l.epochs.Before(p.seg.Next()),
 	}
-	b := append(p.seg.AppendIndex(r.Append(nil)), producers...)
+	b := l.appendAborted(append(p.seg.AppendIndex(r.Append(nil)), told...), p)
 	recap.Seal(b)
 	return b
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/streambus/streambus/engine/internal/producer"
 	"github.com/streambus/streambus/engine/internal/segment"
 	"github.com/streambus/streambus/engine/internal/tail"
+	"github.com/streambus/streambus/engine/internal/txn"
 )
 
 // Log is one partition's log. It is safe for concurrent use.
@@ -32,19 +33,20 @@ type Log struct {
 	sealing sync.Mutex // held while a segment is sealed, compacted or cut
 
 	mu         sync.Mutex
-	parts      []*part      // the segments, in order; the last one is appended to
-	start      batch.Offset // first offset kept
-	next       batch.Offset // next to be given
-	tail       int64        // where in the last segment the next batch goes
-	taken      batch.Offset // end of what the committer has given us; above flushed only within a group
-	flushed    batch.Offset // E1
-	told       batch.Offset // how much of it the observer knows
-	written    batch.Offset // end of what the segments hold; from there to flushed is behind
-	lsn        commit.LSN   // of the last frame that is in written
-	behind     []pending    // [written, taken), but for what is being written
-	cuts       uint32       // how often Cut was called
-	settled    sync.Cond    // told has reached next, or the disk has failed
-	producers  producer.Table
+	parts      []*part        // the segments, in order; the last one is appended to
+	start      batch.Offset   // first offset kept
+	next       batch.Offset   // next to be given
+	tail       int64          // where in the last segment the next batch goes
+	taken      batch.Offset   // end of what the committer has given us; above flushed only within a group
+	flushed    batch.Offset   // E1
+	told       batch.Offset   // how much of it the observer knows
+	written    batch.Offset   // end of what the segments hold; from there to flushed is behind
+	lsn        commit.LSN     // of the last frame that is in written
+	behind     []pending      // [written, taken), but for what is being written
+	cuts       uint32         // how often Cut was called
+	settled    sync.Cond      // told has reached next, or the disk has failed
+	producers  producer.Table // of all below next
+	txns       txn.Table      // of all below next; transactions.go says why
 	epochs     epochs.History
 	recent     tail.Recent
 	rolling    bool // the last segment takes no more
@@ -115,18 +117,19 @@ type Appended struct {
 	Duplicate  bool         // the producer had sent it before: these are the offsets it got then, and nothing was written
 }
 
-// Append checks the producer's sequence, gives the batch its offsets by stamping them in place, and queues it for the next
+// Append checks the producer's sequence and transaction, gives the batch its offsets by stamping them in place, and queues it for the next
 // group commit. It does no I/O but for growing a segment. When the queue is full it waits for the committing goroutine, so the
 // caller must not hold a lock that its Observer takes. The caller must have accepted the batch by Batch.CheckFresh: Append does not
 // look at the CRC again. The batch is durable, and readable, when Observer.Flushed passes Last.
 //
 // A small batch is copied to the cache of newest batches, if there is room, and stamped there: the one copy of its bytes. Else it
-// is borrowed. On success the engine calls own.Release (own may be nil) once, when it needs b no more: before Append returns, or when
+// is borrowed. Control batches that end a transaction are taken like others (the transaction coordinator appends them; what a client sends
+// must have been refused), but for their producer's epoch alone. On success the engine calls own.Release (own may be nil) once, when it needs b no more: before Append returns, or when
 // b is in its segment; on error it keeps nothing and does not call it.
-// Errors: ErrTooLarge, ErrFull, ErrOutOfOrderSequence, ErrFencedProducer, ErrFailed, ErrClosed.
+// Errors: ErrTooLarge, ErrFull, ErrOutOfOrderSequence, ErrFencedProducer, ErrInvalidTxnState, ErrTooManyTransactions, ErrFailed, ErrClosed.
 func (l *Log) Append(b batch.Batch, epoch batch.Epoch, own Owner) (Appended, error) {
-	if len(b) > l.o.MaxBatchBytes {
-		return Appended{}, fmt.Errorf("%w: %d bytes, %s takes %d", ErrTooLarge, len(b), l.name, l.o.MaxBatchBytes)
+	if len(b) > l.o.MaxBatchBytes || b.Control() && len(b) > segment.MaxControl {
+		return Appended{}, fmt.Errorf("%w: %d bytes, %s takes %d, and control batches of %d", ErrTooLarge, len(b), l.name, l.o.MaxBatchBytes, segment.MaxControl)
 	}
 	if err := l.via().Admit(len(b)); err != nil {
 		return Appended{}, l.e.refusal(err)
@@ -173,6 +176,9 @@ func (l *Log) append(b batch.Batch, epoch batch.Epoch, own Owner) (at Appended, 
 		if duplicate {
 			return Appended{Base: base, Last: base + batch.Offset(b.LastOffsetDelta()), Duplicate: true}, false, nil
 		}
+		if err := l.checkTransaction(b); err != nil {
+			return at, false, err
+		}
 		if l.hasRoom(b) {
 			break
 		}
@@ -194,6 +200,7 @@ func (l *Log) take(b batch.Batch, epoch batch.Epoch, own Owner) (Appended, error
 	at := Appended{Base: b.BaseOffset(), Last: b.LastOffset()}
 	size := int64(len(b))
 	l.producers.Update(b)
+	l.noteTransaction(p, b)
 	// Once it is queued the batch may be given back at any moment. If it is not taken, the log is failed or closed for good.
 	err := l.via().Enqueue(commit.Entry{Kind: commit.Append, Log: l.id, Segment: p.seg.Base, Position: l.tail, Batch: b, Ref: p, Owner: own})
 	if err != nil {
@@ -220,7 +227,7 @@ func (l *Log) hasRoom(b batch.Batch) bool {
 // mustRoll says whether b belongs into a new segment. An empty segment takes any batch.
 func (l *Log) mustRoll(b batch.Batch) bool {
 	seg := l.parts[len(l.parts)-1].seg
-	return l.tail > 0 && (l.tail+int64(len(b)) > l.o.SegmentBytes || int64(l.next-seg.Base)+int64(b.LastOffsetDelta()) > segment.MaxRelative)
+	return l.tail > 0 && (l.tail+int64(len(b)) > l.o.SegmentBytes || int64(l.next-seg.Base)+int64(b.LastOffsetDelta()) > segment.MaxRelative || seg.Aborted().Full())
 }
 
 // grow makes room for b: a new segment, or more of the last one (E5). Only one goroutine at a time does it for a log.

@@ -10,6 +10,7 @@ import (
 	"github.com/streambus/streambus/engine/internal/commit"
 	"github.com/streambus/streambus/engine/internal/producer"
 	"github.com/streambus/streambus/engine/internal/segment"
+	"github.com/streambus/streambus/engine/internal/txn"
 )
 
 // trimming is a Trim on its way through the commit log.
@@ -76,6 +77,7 @@ func (l *Log) trimmed(to batch.Offset) {
 	defer l.mu.Unlock()
 	l.start = max(l.start, to)
 	l.epochs.TrimTo(l.start)
+	l.txns.Settle(l.start)
 	n := 0
 	for n+1 < len(l.parts) && l.parts[n+1].seg.Base <= l.start { // flushed as a whole: to was not above the flushed end
 		l.condemned = append(l.condemned, l.parts[n].seg)
@@ -181,10 +183,10 @@ func (l *Log) cutPoint(to batch.Offset) (c cut, err error) {
 	return c, nil
 }
 
-// cutAt makes the cut in memory: what the log knows is read anew from the headers that remain. It gives the segments that
+// cutAt makes the cut in memory: what the log knows is read anew from the headers and markers that remain. It gives the segments that
 // are gone as a whole.
 func (l *Log) cutAt(c *cut) (gone []*segment.Segment, err error) {
-	producers, err := l.producersBefore(c)
+	producers, txns, err := l.toldBefore(c)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +196,13 @@ func (l *Log) cutAt(c *cut) (gone []*segment.Segment, err error) {
 	if err != nil {
 		return nil, l.e.growthError(err)
 	}
-	if _, err := c.fresh.Scan(c.pos, producers.Update); err != nil {
+	var bad error
+	_, err = c.fresh.Scan(c.pos, func(h batch.Batch) {
+		if producers.Update(h); bad == nil {
+			bad = relearn(&txns, c.fresh.Aborted(), h)
+		}
+	})
+	if err = errors.Join(err, bad); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrCorrupt, err), c.fresh.Release())
 	}
 	l.mu.Lock()
@@ -209,7 +217,7 @@ func (l *Log) cutAt(c *cut) (gone []*segment.Segment, err error) {
 	}
 	l.parts = append(l.parts[:i:i], cutPart(l, c.fresh))
 	l.next, l.taken, l.flushed, l.told, l.written, l.tail = c.end, c.end, c.end, c.end, c.end, c.pos
-	l.producers = producers
+	l.producers, l.txns = producers, txns
 	l.epochs.CutAt(c.end)
 	l.cleaned = min(l.cleaned, c.end)
 	l.recent.Forget()
@@ -227,11 +235,12 @@ func cutPart(l *Log, seg *segment.Segment) *part {
 	return p
 }
 
-// producersBefore is what producers had written before the segment that is cut.
-func (l *Log) producersBefore(c *cut) (t producer.Table, err error) {
+// toldBefore is what the batches before the segment that is cut say of producers and transactions.
+func (l *Log) toldBefore(c *cut) (producers producer.Table, txns txn.Table, err error) {
 	type held struct {
 		seg  *segment.Segment
 		size int64
+		next batch.Offset
 	}
 	l.mu.Lock()
 	var before []held
@@ -240,19 +249,22 @@ func (l *Log) producersBefore(c *cut) (t producer.Table, err error) {
 			break
 		}
 		p.seg.Acquire()
-		before = append(before, held{p.seg, p.seg.Size()})
+		before = append(before, held{p.seg, p.seg.Size(), p.seg.Next()})
 	}
 	l.mu.Unlock()
 	for _, b := range before {
 		if err == nil {
-			err = b.seg.Walk(0, b.size, func(_ int64, h batch.Batch, _ int64) bool { t.Update(h); return true })
+			err = walkInOrder(b.seg, b.size, b.next, func(h batch.Batch) error {
+				producers.Update(h)
+				return relearn(&txns, nil, h)
+			})
 		}
 		_ = b.seg.Release() // only read
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrCorrupt) {
 		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	return t, err
+	return producers, txns, err
 }
 
 // cutFiles makes a cut durable. The first checkpoint is what makes it so; only then may bytes go, or recovery would miss

@@ -120,6 +120,29 @@ func sequenced(b batch.Batch, id batch.ProducerID, seq batch.Sequence) batch.Bat
 	return b
 }
 
+// transactions appends n transactions of as many producers: every third is aborted, every third committed, every third left open.
+func (l *log) transactions(n int) error {
+	for i := range n {
+		b := sequenced(makeBatch(5*i), batch.ProducerID(i), 0)
+		b[22] |= 0x10
+		binary.BigEndian.PutUint32(b[17:], b.ComputeCRC())
+		all := []batch.Batch{b}
+		if kind := []batch.ControlType{batch.Abort, batch.Commit}; i%3 < 2 {
+			all = append(all, batch.EndTxnMarker(kind[i%3], batch.ProducerID(i), 3, 1, time.UnixMilli(1700000000000)))
+		}
+		for _, b := range all {
+			at, err := l.Append(b, 1, nil)
+			if err == nil {
+				err = l.w.wait(at.Last + 1)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // append appends n batches, each flushed before the next.
 func (l *log) append(n int) error {
 	for range n {
@@ -157,6 +180,9 @@ func build(t testing.TB, fs disk.FS, dir string) *store {
 	must(t, s.logs["cut-0"].append(10))
 	must(t, s.logs["orders-0"].append(20))
 	must(t, s.Drop("gone-0"))
+	l, err := s.open("ledger-0", engine.Fsync)
+	must(t, err)
+	must(t, l.transactions(90))
 	return s
 }
 

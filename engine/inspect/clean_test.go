@@ -29,7 +29,7 @@ func TestCleanDirectoryHasNoFindings(t *testing.T) {
 		if g := look(t, mem, "/d", o); len(g.findings) > 0 {
 			t.Errorf("%+v: %+v", o, g.findings)
 		}
-		for _, name := range []string{"/d/commit", "/d/orders-0", "/d/trimmed-0", "/d/cut-0", "/d/loose-0", "/d/timed-0"} {
+		for _, name := range []string{"/d/commit", "/d/orders-0", "/d/trimmed-0", "/d/cut-0", "/d/loose-0", "/d/timed-0", "/d/ledger-0"} {
 			if g := look(t, mem, name, o); len(g.findings) > 0 {
 				t.Errorf("%s: %+v", name, g.findings)
 			}
@@ -52,6 +52,7 @@ func TestRowsSayWhatWasWritten(t *testing.T) {
 	mem := disk.NewMem()
 	s := build(t, mem, "/d")
 	s.sealed(t, "orders-0")
+	s.sealed(t, "ledger-0")
 	must(t, s.Close())
 	g := look(t, mem, "/d/orders-0", inspect.Options{Records: true, Values: true})
 	want := map[string]int{"meta": 1, "recap": 1, "heap": 1}
@@ -69,6 +70,10 @@ func TestRowsSayWhatWasWritten(t *testing.T) {
 			t.Errorf("no row of kind %s", kind)
 		}
 	}
+	ledger := look(t, mem, "/d/ledger-0", inspect.Options{})
+	if k := ledger.kinds; k["open"] != 30 || k["aborted"] != 30 || k["unsealed"] != 1 {
+		t.Errorf("%d open and %d aborted transactions, %d segments with their own, want 30, 30 and 1", k["open"], k["aborted"], k["unsealed"])
+	}
 	i, j := 0, 0
 	for _, r := range g.rows {
 		if r.Kind != "record" {
@@ -84,7 +89,7 @@ func TestRowsSayWhatWasWritten(t *testing.T) {
 		j++
 	}
 	all := look(t, mem, "/d", inspect.Options{})
-	if all.kinds["checkpoint"] != 1 || all.kinds["log"] != 5 || all.kinds["frame"] == 0 || all.kinds["entry"] < all.kinds["frame"] {
+	if all.kinds["checkpoint"] != 1 || all.kinds["log"] != 6 || all.kinds["frame"] == 0 || all.kinds["entry"] < all.kinds["frame"] {
 		t.Errorf("rows: %v", all.kinds)
 	}
 }

@@ -21,7 +21,7 @@ func whole(t testing.TB) map[string][]byte {
 	t.Helper()
 	mem := disk.NewMem()
 	s := build(t, mem, "/d")
-	for _, name := range []string{"orders-0", "trimmed-0", "cut-0", "loose-0", "timed-0"} {
+	for _, name := range []string{"orders-0", "trimmed-0", "cut-0", "loose-0", "timed-0", "ledger-0"} {
 		s.sealed(t, name)
 	}
 	must(t, s.Close())

@@ -41,7 +41,7 @@ func (r *run) logDir(dir string, k *known) error {
 
 // below says that a file is of a segment that ends before Options.From.
 func (r *run) below(name string, bases []batch.Offset) bool {
-	for _, suffix := range []string{logSuffix, sealSuffix, timeSuffix, indexSuffix} {
+	for _, suffix := range []string{logSuffix, sealSuffix, timeSuffix, indexSuffix, txnSuffix} {
 		if base, ok := baseOf(name, suffix); ok {
 			i := slices.IndexFunc(bases, func(b batch.Offset) bool { return b > base })
 			return i >= 0 && bases[i] <= r.o.From

@@ -129,6 +129,8 @@ func (r *run) fileOf(name, base string) error {
 		return r.seal(name)
 	case strings.HasSuffix(base, timeSuffix), strings.HasSuffix(base, indexSuffix):
 		return r.indexFile(name)
+	case strings.HasSuffix(base, txnSuffix):
+		return r.txnIndex(name)
 	case strings.HasSuffix(base, logSuffix):
 		return r.segmentFile(name)
 	}

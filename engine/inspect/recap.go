@@ -9,9 +9,10 @@ import (
 )
 
 // The recap: drawn in engine/internal/recap/recap.go, the index in it in internal/index/heapfile.go, the prefix sums in
-// internal/segment/sums.go, the producers in internal/producer/snapshot.go.
+// internal/segment/sums.go, the producers in internal/producer/snapshot.go, the transactions in
+// internal/txn/snapshot.go and engine/transactions.go.
 const (
-	recapMagic    = "SBRECAP2"
+	recapMagic    = "SBRECAP3"
 	recapHeader   = 64
 	recapEpoch    = 12
 	heapHeader    = 60
@@ -22,6 +23,9 @@ const (
 	sentMost      = 5
 	markerSize    = 8
 	producersMost = 1 << 16
+	openSize      = 18
+	endedSize     = 16
+	unsealedSize  = 24 // with the number of entries
 )
 
 // cursor reads a file front to back.
@@ -77,7 +81,10 @@ func (r *run) recap(name string) error {
 		}
 	}
 	c := &cursor{w, recapHeader}
-	for _, part := range []func() error{func() error { return r.recapEpochs(c, epochs) }, func() error { return r.recapIndex(c) }, func() error { return r.recapSums(c, int64(le.Uint64(h[24:]))) }, func() error { return r.recapProducers(c) }} {
+	for _, part := range []func() error{
+		func() error { return r.recapEpochs(c, epochs) }, func() error { return r.recapIndex(c) }, func() error { return r.recapSums(c, int64(le.Uint64(h[24:]))) },
+		func() error { return r.recapProducers(c) }, func() error { return r.recapTransactions(c) }, func() error { return r.recapAborted(c) },
+	} {
 		if err := part(); errors.Is(err, io.ErrUnexpectedEOF) {
 			if got != crc {
 				return nil // told already
@@ -88,7 +95,7 @@ func (r *run) recap(name string) error {
 		}
 	}
 	if c.pos < w.size && got == crc {
-		return bad(at(name, c.pos, w.size), "%d bytes after the last producer", w.size-c.pos)
+		return bad(at(name, c.pos, w.size), "%d bytes after the last segment", w.size-c.pos)
 	}
 	return nil
 }

@@ -28,6 +28,8 @@ type sealHead struct {
 	log             uint64
 	first, last     uint32 // pins
 	prefixes        uint32
+	aborted         int64 // entries of the .txnindex
+	abortedCRC      uint32
 }
 
 // seal shows a seal, and checks it and everything that it seals and that is there.
@@ -98,13 +100,14 @@ func (r *run) sealHeader(w *window) (h sealHead, ok bool, err error) {
 	h = sealHead{
 		base: batch.Offset(le.Uint64(b[16:])), next: batch.Offset(le.Uint64(b[24:])), end: batch.Offset(le.Uint64(b[104:])), size: int64(le.Uint64(b[32:])),
 		log: le.Uint64(b[112:]), first: le.Uint32(b[120:]), last: le.Uint32(b[124:]), prefixes: le.Uint32(b[100:]),
+		aborted: int64(le.Uint32(b[128:])), abortedCRC: le.Uint32(b[132:]),
 	}
 	crc, got, blocks, tableCRC := le.Uint32(b[8:]), crcOf(b[12:]), int64(le.Uint32(b[76:])), le.Uint32(b[80:])
 	fields := []Field{
 		{"at", int64(0)}, {"log", h.log}, {"base", int64(h.base)}, {"next", int64(h.next)}, {"end", int64(h.end)}, {"bytes", h.size}, {"batches", int64(le.Uint64(b[64:]))},
 		{"newest", Millis(le.Uint64(b[40:]))}, {"newestAt", int64(le.Uint64(b[48:]))}, {"newestPosition", int64(le.Uint64(b[56:]))},
 		{"blocks", blocks}, {"offsets", int64(le.Uint32(b[84:]))}, {"times", int64(le.Uint32(b[92:]))},
-		{"prefixes", hex32(h.prefixes)}, {"crc", hex32(crc)},
+		{"prefixes", hex32(h.prefixes)}, {"aborted", h.aborted}, {"crc", hex32(crc)},
 	}
 	named, isNamed := baseOf(w.name, sealSuffix)
 	head := at(w.name, 0, sealHeader)

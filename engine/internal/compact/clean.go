@@ -22,22 +22,57 @@ func (c *Cleaner) Clean(dst []byte, b batch.Batch) ([]byte, Stats, error) {
 		return dst, Stats{}, err
 	}
 	st := Stats{Batches: 1, Records: int64(b.Count()), Bytes: int64(len(b))}
-	if b.Control() || b.BaseOffset() >= c.mapped {
+	if b.BaseOffset() >= c.mapped {
 		return append(dst, b...), st.passed(), nil
+	}
+	if b.Control() {
+		dst, st = c.cleanControl(dst, b, st)
+		return dst, st, nil
 	}
 	plain, err := c.records(b)
 	if err == nil {
 		var v verdict
 		if v, err = c.filter(b, plain, &st); err == nil {
-			return c.write(dst, b, v, st)
+			dst, st = c.write(dst, b, v, st)
+			c.note(b, st)
+			return dst, st, nil
 		}
 		err = c.judge(b, err)
 	}
 	if errors.Is(err, ErrUnreadable) {
-		st = Stats{Batches: 1, Records: int64(b.Count()), Bytes: int64(len(b)), Unreadable: 1}
-		return append(dst, b...), st.passed(), err
+		st = Stats{Batches: 1, Records: int64(b.Count()), Bytes: int64(len(b)), Unreadable: 1}.passed()
+		c.note(b, st)
+		return append(dst, b...), st, err
 	}
 	return dst, Stats{}, err
+}
+
+// note remembers that a transaction has records left, so that its marker must stay.
+func (c *Cleaner) note(b batch.Batch, st Stats) {
+	if b.Transactional() && st.KeptRecords > 0 {
+		c.live[b.ProducerID()] = struct{}{}
+	}
+}
+
+// cleanControl appends what is to stay of a control batch. A marker whose transaction has no records left is given a delete horizon, like a
+// tombstone, since who has read the records before may still come for it, and goes after that time.
+func (c *Cleaner) cleanControl(dst []byte, b batch.Batch, st Stats) ([]byte, Stats) {
+	t, _, ok := b.ControlType()
+	_, live := c.live[b.ProducerID()]
+	horizon, dated := deleteHorizon(b)
+	switch marker := ok && (t == batch.Abort || t == batch.Commit); {
+	case b.Count() == 0: // it was one
+		return c.writeEmpty(dst, b, st)
+	case marker && live:
+		delete(c.live, b.ProducerID())
+	case !marker || c.round.Aborted == nil:
+	case !dated:
+		return c.write(dst, b, verdict{kept: b.Records(), count: b.Count(), tombstones: true, newest: b.MaxTimestamp()}, st)
+	case horizon <= c.round.NowMs:
+		st.Markers = 1
+		return c.writeEmpty(dst, b, st)
+	}
+	return append(dst, b...), st.passed()
 }
 
 // passed is st of a batch that came out as it was.
@@ -50,7 +85,7 @@ func (s Stats) passed() Stats {
 type verdict struct {
 	kept       []byte // the records that stay, a view
 	count      int32  // of them
-	tombstones bool   // among them
+	tombstones bool   // among them, so that the batch needs a delete horizon
 	newest     int64  // their largest timestamp, ms
 }
 
@@ -135,16 +170,15 @@ func deleteHorizon(b batch.Batch) (ms int64, ok bool) {
 }
 
 // write appends what the verdict leaves of b.
-func (c *Cleaner) write(dst []byte, b batch.Batch, v verdict, st Stats) ([]byte, Stats, error) {
+func (c *Cleaner) write(dst []byte, b batch.Batch, v verdict, st Stats) ([]byte, Stats) {
 	if v.count == 0 {
-		dst, st = c.writeEmpty(dst, b, st)
-		return dst, st, nil
+		return c.writeEmpty(dst, b, st)
 	}
 	_, dated := deleteHorizon(b)
 	// A horizon says that everything these tombstones delete is gone, so all of them must have been in a map.
 	date := v.tombstones && !dated && b.NextOffset() <= c.mapped && !c.undecided(b)
 	if v.count == b.Count() && !date {
-		return append(dst, b...), st.passed(), nil
+		return append(dst, b...), st.passed()
 	}
 	begin := len(dst)
 	dst = append(dst, b[:batch.HeaderSize]...)
@@ -162,7 +196,7 @@ func (c *Cleaner) write(dst []byte, b batch.Batch, v verdict, st Stats) ([]byte,
 	}
 	seal(dst[begin:])
 	st.KeptBatches, st.KeptRecords, st.KeptBytes, st.Rewritten = 1, int64(v.count), int64(len(dst)-begin), 1
-	return dst, st, nil
+	return dst, st
 }
 
 // date writes the delete horizon into a header and gives the records with timestamps counted from it.

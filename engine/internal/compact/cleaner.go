@@ -49,8 +49,8 @@ type Round struct {
 	DeleteRetentionMs int64
 
 	// Aborted says whether a transactional batch belongs to an aborted transaction; every transaction with a batch below End
-	// must be decided. Nil means that nothing is known: then transactional records replace no others and transactional tombstones
-	// stay, which is safe but leaves more than need be. Going from nil to a function, a round has to start at the log's start.
+	// must be decided. Nil means that nothing is known: then transactional records replace no others, and transactional tombstones
+	// and markers stay, which is safe but leaves more than need be. Going from nil to a function, a round has to start at the log's start.
 	Aborted func(batch.Batch) bool
 
 	// KeepEmpty says whether a producer's batch that ends at lastOffset must stay, without records, because it holds the last
@@ -66,6 +66,7 @@ type Stats struct {
 	Emptied                             int64 // batches that came out with no records
 	NoKey                               int64 // records dropped for having no key
 	Tombstones                          int64 // tombstones dropped, their horizon passed
+	Markers                             int64 // markers of transactions dropped, their horizon passed
 	Unreadable                          int64 // batches given back unchanged with ErrUnreadable
 }
 
@@ -81,6 +82,7 @@ func (s *Stats) Add(o Stats) {
 	s.Emptied += o.Emptied
 	s.NoKey += o.NoKey
 	s.Tombstones += o.Tombstones
+	s.Markers += o.Markers
 	s.Unreadable += o.Unreadable
 }
 
@@ -94,6 +96,7 @@ type Cleaner struct {
 	mapped batch.Offset // the map covers [round.Start, mapped)
 	next   batch.Offset // end of the last batch mapped
 	full   bool
+	live   map[batch.ProducerID]struct{} // those whose transaction has records left, where cleaning is, and no marker yet
 
 	window  [windowSize]entry
 	plain   []byte // records of the batch, decompressed
@@ -116,7 +119,7 @@ func New(o Options) (*Cleaner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Cleaner{offsets: m, limit: o.RecordsLimit}, nil
+	return &Cleaner{offsets: m, limit: o.RecordsLimit, live: map[batch.ProducerID]struct{}{}}, nil
 }
 
 // Begin starts a round with an empty map. Large buffers of the last round are let go.
@@ -126,6 +129,7 @@ func (c *Cleaner) Begin(r Round) error {
 	}
 	c.offsets.Reset()
 	c.round, c.mapped, c.next, c.full = r, r.Start, 0, false
+	clear(c.live)
 	for _, b := range []*[]byte{&c.plain, &c.kept, &c.rebased} {
 		if cap(*b) > keepScratch {
 			*b = nil

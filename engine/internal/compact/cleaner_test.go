@@ -8,6 +8,7 @@ import (
 	"math"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/internal/codec"
@@ -124,6 +125,56 @@ func TestUndecidedTransactions(t *testing.T) {
 		spec{records: []rec{kv("b", "2")}})
 	log, _ = run(t, c, Round{End: end}, log)
 	wantOffsets(t, log, 0, 1, 3)
+}
+
+// TestMarkers follows those of an aborted transaction, of a committed one that is replaced, and of one that is not.
+func TestMarkers(t *testing.T) {
+	tx := func(id batch.ProducerID, keys ...string) spec {
+		s := spec{bits: transactionalBit, producer: id}
+		for _, k := range keys {
+			s.records = append(s.records, kv(k, "1"))
+		}
+		return s
+	}
+	ends := func(id batch.ProducerID, kind byte) spec {
+		return spec{bits: transactionalBit | controlBit, producer: id, records: []rec{{ms: 7, key: []byte{0, 0, 0, kind}, value: make([]byte, 6)}}}
+	}
+	other := ends(2, 9) // of no transaction
+	log, end := logOf(t, tx(1, "a"), ends(1, 0), tx(1, "b"), ends(1, 1), tx(1, "c"), ends(1, 1), other, spec{records: []rec{kv("b", "2"), kv("z", "1")}})
+	c := newCleaner(t, 1<<16, 1<<16)
+	unknown, _ := run(t, c, Round{End: end, NowMs: 1, DeleteRetentionMs: 100}, log)
+	wantOffsets(t, unknown, 0, 1, 3, 4, 5, 6, 7, 8) // b is replaced; whatever else stays, markers do
+	keep := batch.Offset(-1)
+	r := Round{
+		End: end, NowMs: 1000, DeleteRetentionMs: 100, Aborted: func(b batch.Batch) bool { return b.BaseOffset() == 0 },
+		KeepEmpty: func(_ batch.ProducerID, last batch.Offset) bool { return last == keep },
+	}
+	log, st := run(t, c, r, log)
+	wantOffsets(t, log, 1, 3, 4, 5, 6, 7, 8)
+	for i, b := range split(t, log)[:2] {
+		if h, ok := deleteHorizon(b); !ok || h != 1100 || unpack(t, b)[0].ms != 7 || st.Markers != 0 {
+			t.Errorf("marker %d: horizon %d %t, %v, %+v", i, h, ok, unpack(t, b), st)
+		}
+		if got, _, ok := b.ControlType(); !ok || int(got) != i {
+			t.Errorf("marker %d is of type %d, %t", i, got, ok)
+		}
+	}
+	r.Start, r.NowMs = end, 1099
+	if log, st = run(t, c, r, log); st.Rewritten != 0 || st.Markers != 0 {
+		t.Errorf("before its horizon: %+v", st)
+	}
+	r.NowMs, keep = 1100, 3
+	if log, st = run(t, c, r, log); st.Markers != 2 || st.Emptied != 1 {
+		t.Errorf("at its horizon: %+v", st)
+	}
+	wantOffsets(t, log, 4, 5, 6, 7, 8)
+	if b := split(t, log)[0]; b.BaseOffset() != 3 || b.Count() != 0 || !b.Control() {
+		t.Errorf("of the marker that its producer's epoch is known by, %x is left", []byte(b))
+	}
+	keep = -1
+	if log, st = run(t, c, r, log); st.Markers != 0 || split(t, log)[0].BaseOffset() != 4 {
+		t.Errorf("an emptied marker that nobody wants: %+v", st)
+	}
 }
 
 // TestUndecidedTombstonesStay: else what they delete would come back, since they have replaced nothing.
@@ -389,6 +440,7 @@ func FuzzClean(f *testing.F) {
 			}
 		}
 	}
+	f.Add([]byte(batch.EndTxnMarker(batch.Abort, 1, 2, 3, time.UnixMilli(4))), int64(4), int64(5), true)
 	c := newCleaner(f, 100*SlotSize, 1<<20)
 	f.Fuzz(func(t *testing.T, in []byte, end, now int64, keep bool) {
 		in = bytes.Clone(in)
@@ -397,6 +449,9 @@ func FuzzClean(f *testing.F) {
 			seal(in) // so that the fuzzer gets past the CRC
 		}
 		r := Round{End: batch.Offset(end & (1<<40 - 1)), NowMs: now, DeleteRetentionMs: 1, KeepEmpty: func(batch.ProducerID, batch.Offset) bool { return keep }}
+		if end&(1<<41) != 0 {
+			r.Aborted = func(batch.Batch) bool { return keep }
+		}
 		if err := c.Begin(r); err != nil {
 			t.Fatal(err)
 		}

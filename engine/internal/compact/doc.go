@@ -28,7 +28,9 @@
 //	any other record                                       no
 //	batch with nothing left                                the header alone, if it is the last of the range mapped, or KeepEmpty
 //	                                                       says that it holds its producer's last sequence; else not
-//	batch with a transaction marker (control)              always, see below
+//	marker of a transaction (a control batch)              while records of its transaction stay, and then until its delete horizon
+//	                                                       has passed; then as a batch with nothing left
+//	any other control batch                                always
 //
 // A batch keeps its base offset, last offset delta, producer id, epoch and sequence, leader epoch and codec; its records keep
 // their offsets and timestamps, so gaps appear. The largest timestamp is computed anew from what stays.
@@ -37,8 +39,9 @@
 // into the batch as its delete horizon (attribute bit 6, in the place of the base timestamp); a round after that time drops it.
 // A consumer that reads the log from its start in less than DeleteRetentionMs sees every tombstone that it must see.
 //
-// Transaction markers are kept for ever. Dropping them needs the aborted-transaction index rewritten in the same step: a
-// marker that is gone while the index still names its transaction would make readers skip good records.
+// A marker whose transaction has no records left is given a delete horizon in the same way. When it goes (Stats.Markers), the caller must
+// take its transaction out of the index of aborted ones in the same step: while that names a transaction, readers leave out its
+// producer's records until they see the marker.
 //
 // # Collisions
 //
@@ -53,8 +56,10 @@
 //	K3  What Clean writes is a batch that batch.Check accepts if it accepts the input.
 //	K4  Cleaning what Clean wrote, in the same round, changes nothing (unless DeleteRetentionMs is 0).
 //	K5  A batch is rewritten only when its CRC was right: damage is reported, never sealed with a new CRC.
-//	K6  Memory: the map, and for the records of one batch at most MemoryFactor times RecordsLimit.
+//	K6  Memory: the map, and for the records of one batch at most MemoryFactor times RecordsLimit; and a few bytes for each producer
+//	    whose transaction is open at once.
 //	K7  A round with one free slot in the map gets on: Mapped may lie inside a batch.
+//	K8  No marker goes while a record of its transaction stays.
 //
 // Sources: KIP-58 (compaction lag), KIP-354 (largest lag), KIP-534 (delete horizon), KIP-98 (markers, producer state).
 package compact

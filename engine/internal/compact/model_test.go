@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -121,7 +122,7 @@ type model struct {
 	log      []byte
 	next     batch.Offset
 	horizon  map[batch.Offset]int64 // by base offset of the batch
-	gone     map[batch.Offset]bool  // tombstones expired
+	gone     map[batch.Offset]bool  // tombstones and markers expired
 	aborted  map[batch.Offset]bool  // batches, by base offset
 	preserve map[batch.Offset]bool  // last offsets that KeepEmpty keeps
 }
@@ -180,6 +181,7 @@ func (m *model) expire(r Round, end batch.Offset) {
 		}
 	}
 	want := m.want(end)
+	m.expireMarkers(r, want, end)
 	for base, s := range m.specs {
 		if _, dated := m.horizon[base]; dated || s.bits&controlBit != 0 || base+batch.Offset(len(s.records)) > end {
 			continue
@@ -187,6 +189,29 @@ func (m *model) expire(r Round, end batch.Offset) {
 		for _, x := range s.records {
 			if _, stays := want[x.offset]; stays && x.value == nil {
 				m.horizon[base] = r.NowMs + r.DeleteRetentionMs
+			}
+		}
+	}
+}
+
+// expireMarkers does so for markers whose transaction has no records left in want.
+func (m *model) expireMarkers(r Round, want map[batch.Offset]rec, end batch.Offset) {
+	live := map[batch.ProducerID]bool{}
+	for _, base := range slices.Sorted(maps.Keys(m.specs)) {
+		s := m.specs[base]
+		h, dated := m.horizon[base]
+		switch marker := s.bits&controlBit != 0; {
+		case base >= end || m.gone[base]:
+		case marker && live[s.producer]:
+			live[s.producer] = false
+		case marker && !dated:
+			m.horizon[base] = r.NowMs + r.DeleteRetentionMs
+		case marker && h <= r.NowMs:
+			m.gone[base] = true
+		case s.bits&transactionalBit != 0:
+			for _, x := range s.records {
+				_, stays := want[x.offset]
+				live[s.producer] = live[s.producer] || stays && !marker
 			}
 		}
 	}
@@ -200,8 +225,9 @@ func (m *model) want(end batch.Offset) map[batch.Offset]rec {
 		for _, x := range s.records {
 			control := s.bits&controlBit != 0
 			switch {
-			case x.offset >= end || control:
+			case x.offset >= end || control && !m.gone[base]:
 				out[x.offset] = x
+			case control:
 			case x.key != nil && !m.aborted[base]:
 				out[x.offset] = x
 				if o, ok := last[string(x.key)]; !ok || o < x.offset {
@@ -291,7 +317,7 @@ func genSpec(t *rapid.T) (s spec, aborted, preserve bool) {
 	preserve = rapid.IntRange(0, 3).Draw(t, "preserve") == 0
 	if kind == 8 && rapid.Bool().Draw(t, "control") {
 		s.bits, s.codec = s.bits|controlBit, batch.None
-		s.records = []rec{{ms: 1, key: []byte{0, 0, 0, 1}, value: []byte{0, 0, 0, 0, 0, 9}}}
+		s.records = []rec{{ms: 1, key: []byte{0, 0, 0, byte(rapid.IntRange(0, 1).Draw(t, "commit"))}, value: []byte{0, 0, 0, 0, 0, 9}}}
 		return s, false, preserve
 	}
 	n := rapid.IntRange(1, 8).Draw(t, "records")
@@ -388,7 +414,7 @@ func TestState(t *testing.T) {
 		if a, b := state(t, log), state(t, cleaned); !slices.Equal(a, b) {
 			t.Fatalf("all of it gives %v, cleaned it gives %v", a, b)
 		}
-		if n, _ := c.Keys(); n > 13 || c.Mapped() != next {
+		if n, _ := c.Keys(); n > 14 || c.Mapped() != next {
 			t.Fatalf("%d keys, mapped to %d of %d", n, c.Mapped(), next)
 		}
 	})

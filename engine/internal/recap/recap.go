@@ -1,12 +1,12 @@
 // Package recap is what a log keeps in memory, written down now and then, so that opening it reads only the batch headers that
-// came since: the index and the prefix sums of the segment that is appended to, the producers, the leader epochs.
+// came since: the index and the prefix sums of the segment that is appended to, the producers, the transactions, the leader epochs.
 //
 // It is a shortcut and never the truth: a recap that is missing, damaged, or not of this log as it is now, is ignored and
 // everything is read. So it is written without a sync.
 //
 // The file LOG/recap, little-endian, replaced as a whole:
 //
-//	 0  8  magic     "SBRECAP2"
+//	 0  8  magic     "SBRECAP3"
 //	 8  4  crc       CRC-32C of bytes [12, end)
 //	12  4  cuts      how often the log's end had been cut back
 //	16  8  log       id
@@ -19,6 +19,7 @@
 //	64  …  an epoch, 12 bytes:  0 4 epoch · 4 8 first offset
 //	 …  …  the index (internal/index, Heap) and the prefix sums (internal/segment, prefixes)
 //	 …  …  the producers (internal/producer)
+//	 …  …  the transactions (engine/transactions.go)
 package recap
 
 import (
@@ -37,7 +38,7 @@ import (
 var ErrCorrupt = errors.New("bad recap")
 
 const (
-	magic     = "SBRECAP2"
+	magic     = "SBRECAP3"
 	header    = 64
 	epochSize = 12
 	maxBytes  = 256 << 20
@@ -55,7 +56,7 @@ type Recap struct {
 	LastPos  int64
 	LastCRC  uint32
 	Epochs   []epochs.Entry
-	Rest     []byte // the index, the prefix sums and the producers, encoded
+	Rest     []byte // the index, the prefix sums, the producers and the transactions, encoded
 }
 
 // Append encodes a recap all but for Rest, which the caller appends before it calls Seal.

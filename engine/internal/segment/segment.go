@@ -272,29 +272,40 @@ const (
 	largeBatch = 8 << 10
 )
 
+// MaxControl is the size up to which Walk gives control batches whole, in bytes. A marker has 78.
+const MaxControl = 4 << 10
+
 var walkBuffers = sync.Pool{New: func() any { b := make([]byte, walkBuffer); return &b }}
 
-// Walk calls f with the position, header and whole size of each batch that begins in [pos, end), until f returns false. The
-// header is valid during the call. pos must be the beginning of a batch. Errors: ErrCorrupt when what lies there is not a
-// batch, or goes past end; I/O errors.
+// Walk calls f with the position, header and whole size of each batch that begins in [pos, end), until f returns false; with a control
+// batch of at most MaxControl in place of its header. It is valid during the call. pos must be the beginning of a batch. Errors:
+// ErrCorrupt when what lies there is not a batch, or goes past end; I/O errors.
 func (s *Segment) Walk(pos, end int64, f func(pos int64, h batch.Batch, size int64) bool) error {
 	pool := walkBuffers.Get().(*[]byte)
 	defer walkBuffers.Put(pool)
 	have, from := []byte(nil), pos // have holds the file's bytes from from on
 	step, last := int64(firstWalk), int64(0)
+	bring := func(n int64) error { // the n bytes at pos
+		if pos-from+n <= int64(len(have)) {
+			return nil
+		}
+		from = pos
+		if have = (*pool)[:batch.HeaderSize]; n == batch.HeaderSize && last >= largeBatch && s.readCached(have, pos) {
+			return nil
+		}
+		have = (*pool)[:min(step, end-pos)]
+		step = min(2*step, walkBuffer)
+		if err := s.ReadAt(have, pos); err != nil {
+			return fmt.Errorf("%s: read at byte %d: %w", s.Path, pos, err)
+		}
+		return nil
+	}
 	for pos < end {
-		if pos-from+batch.HeaderSize > int64(len(have)) {
-			if end-pos < batch.HeaderSize {
-				return s.corrupt(pos, "%d bytes are left, a batch header has %d", end-pos, batch.HeaderSize)
-			}
-			from = pos
-			if have = (*pool)[:batch.HeaderSize]; last < largeBatch || !s.readCached(have, pos) {
-				have = (*pool)[:min(step, end-pos)]
-				step = min(2*step, walkBuffer)
-				if err := s.ReadAt(have, pos); err != nil {
-					return fmt.Errorf("%s: read at byte %d: %w", s.Path, pos, err)
-				}
-			}
+		if end-pos < batch.HeaderSize {
+			return s.corrupt(pos, "%d bytes are left, a batch header has %d", end-pos, batch.HeaderSize)
+		}
+		if err := bring(batch.HeaderSize); err != nil {
+			return err
 		}
 		h := batch.Batch(have[pos-from:][:batch.HeaderSize])
 		size, err := batch.SizeOf(h)
@@ -304,6 +315,12 @@ func (s *Segment) Walk(pos, end int64, f func(pos int64, h batch.Batch, size int
 		if size > end-pos || !s.covers(h) {
 			return s.corrupt(pos, "batch of %d bytes, offset %d and %d after it; %d bytes are left",
 				size, h.BaseOffset(), h.LastOffsetDelta(), end-pos)
+		}
+		if h.Control() && size <= MaxControl {
+			if err := bring(size); err != nil {
+				return err
+			}
+			h = batch.Batch(have[pos-from:][:size])
 		}
 		if !f(pos, h, size) {
 			return nil
@@ -359,7 +376,7 @@ func parseIndex(b []byte, base batch.Offset, size int64, next batch.Offset) (x i
 
 // Scan reads the headers of [Size, end) of a segment just opened and makes them readable, checking S1. The prefix sums are made of what it
 // finds: whether that is what was written, PrefixSum can tell, which the caller compares with the checkpoint's. next is the offset after the
-// last record (Base when there is none). each is called for every header in order; it may be nil. Errors as Walk.
+// last record (Base when there is none). each is called for every batch in order, with what Walk gives of it; it may be nil. Errors as Walk.
 func (s *Segment) Scan(end int64, each func(h batch.Batch)) (next batch.Offset, err error) {
 	next = s.next
 	var bad error

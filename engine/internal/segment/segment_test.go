@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"bytes"
 	"errors"
 	"math/rand/v2"
 	"reflect"
@@ -124,6 +125,51 @@ func TestWalkRefusesWhatIsNoBatch(t *testing.T) {
 	}
 	if _, err := back.Scan(s.Size(), nil); !errors.Is(err, ErrCorrupt) || back.Size() != all[10].pos {
 		t.Errorf("S1: offsets that go back: %v at %d, want the end of what is good, %d", err, back.Size(), all[10].pos)
+	}
+}
+
+// Of data batches Walk and Scan give the header, of control batches all, wherever they lie in what is read at once.
+func TestWalkGivesControlBatchesWhole(t *testing.T) {
+	s, all := fill(t, rand.New(rand.NewPCG(4, 4)), 3, 100)
+	rng := rand.New(rand.NewPCG(9, 9))
+	for i := range 600 {
+		var b batch.Builder
+		b.Add(time.UnixMilli(1), nil, make([]byte, rng.IntN(700)))
+		one := b.Batch()
+		if i%3 == 0 {
+			one = batch.EndTxnMarker(batch.Commit, 1, 2, 3, time.UnixMilli(5))
+		}
+		if i == 300 || i == 330 { // one that is as large as it may be, and one that is larger
+			b.Add(time.UnixMilli(1), nil, make([]byte, MaxControl-70+i-300))
+			one = b.Batch()
+			one[22] |= 0x20
+		}
+		one.Stamp(s.Next(), 3)
+		all = append(all, placed{one, s.Size()})
+		if err := s.Write([][]byte{one}, s.Size()); err != nil {
+			t.Fatal(err)
+		}
+		s.Append(one, int64(len(one)))
+	}
+	check := func(i int, h batch.Batch) {
+		want := all[i].Batch
+		if !want.Control() || len(want) > MaxControl {
+			want = want[:batch.HeaderSize]
+		}
+		if !bytes.Equal(h, want) {
+			t.Fatalf("batch %d of %d bytes, control %t: %d bytes are given", i, len(all[i].Batch), all[i].Control(), len(h))
+		}
+	}
+	i := 0
+	if err := s.Walk(0, s.Size(), func(_ int64, h batch.Batch, _ int64) bool { check(i, h); i++; return true }); err != nil || i != len(all) {
+		t.Fatal(i, err)
+	}
+	if i = 0; len(all[303].Batch) != MaxControl || len(all[333].Batch) <= MaxControl {
+		t.Error(len(all[303].Batch), len(all[333].Batch))
+	}
+	again := open(nil, s.file, s.Path, s.Base, 600)
+	if _, err := again.Scan(s.Size(), func(h batch.Batch) { check(i, h); i++ }); err != nil || i != len(all) {
+		t.Fatal(i, err)
 	}
 }
 

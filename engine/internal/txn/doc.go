@@ -24,7 +24,7 @@
 //	roll                   when index.Full() too; the new segment gets an index of its own
 //	seal                   sum, err := WriteFile(…, index.Entries()) before the .seal, which is to hold sum; SyncDir is the caller's
 //	open, sealed           ReadFile, or nothing at all when the seal says that there are no entries
-//	recap                  table.Append, index.Append of the last segment; Parse, ParseIndex, then Update with the batches that follow
+//	recap                  table.Append, Index.AppendBefore of the segments that are not sealed; Parse, ParseIndex, then Update with the batches that follow
 //	open, no recap         Update with all batches of the log in order; their entries go to the segments that hold the markers
 //	cut                    the same with what is left: a Table cannot go back
 //	trim                   table.Settle(start). A transaction that began below start stays open, and Stable may lie below start

@@ -98,12 +98,13 @@ const (
 	entryVersion = 0
 )
 
-// Append encodes the Index for a recap.
-func (x *Index) Append(dst []byte) []byte {
-	return appendEntries(binary.LittleEndian.AppendUint32(dst, uint32(len(x.entries))), x.entries)
+// AppendBefore encodes for a recap what the Index was when its segment ended at next.
+func (x *Index) AppendBefore(dst []byte, next batch.Offset) []byte {
+	n := sort.Search(len(x.entries), func(i int) bool { return x.entries[i].Last >= next })
+	return appendEntries(binary.LittleEndian.AppendUint32(dst, uint32(n)), x.entries[:n])
 }
 
-// ParseIndex decodes what Append wrote of a segment that begins at base and ended at next, and gives what follows it. The memory taken is
+// ParseIndex decodes what AppendBefore wrote of a segment that begins at base and ended at next, and gives what follows it. The memory taken is
 // bounded by the bytes given. Error: ErrCorrupt.
 func ParseIndex(b []byte, base, next batch.Offset) (x Index, rest []byte, err error) {
 	if len(b) < 4 {

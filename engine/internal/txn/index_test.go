@@ -307,8 +307,8 @@ func TestSnapshotsRefuse(t *testing.T) {
 		"more than there are":   {1, 0, 0, 0, 0, 0},
 		"very many":             {0xff, 0xff, 0xff, 0xff},
 		"what is no entry":      append([]byte{1, 0, 0, 0}, make([]byte, 34)...),
-		"an entry beyond":       (&Index{entries: []Aborted{{1, 3, 60, 4}}}).Append(nil),
-		"an entry of one below": (&Index{entries: []Aborted{{1, 3, 4, 4}}}).Append(nil),
+		"an entry beyond":       (&Index{entries: []Aborted{{1, 3, 60, 4}}}).AppendBefore(nil, 1<<62),
+		"an entry of one below": (&Index{entries: []Aborted{{1, 3, 4, 4}}}).AppendBefore(nil, 1<<62),
 	} {
 		if x, _, err := ParseIndex(b, 5, 60); !errors.Is(err, ErrCorrupt) || x.Len() > 0 {
 			t.Errorf("%s: %v", what, err)

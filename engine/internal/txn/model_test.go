@@ -180,14 +180,14 @@ func (h *history) roll() {
 // recap is a restart by what was written down (T7).
 func (h *history) recap() {
 	last := h.parts[len(h.parts)-1]
-	b := append(last.index.Append(h.table.Append([]byte("x"))), "rest"...)
+	b := append(last.index.AppendBefore(h.table.Append([]byte("x")), 1<<62), "rest"...)
 	table, rest, err := Parse(b[1:], h.next)
 	if err != nil {
 		h.fail("recap: %v", err)
 		return
 	}
 	index, rest, err := ParseIndex(rest, last.base, h.next)
-	if err != nil || string(rest) != "rest" || !bytes.Equal(index.Append(table.Append([]byte("x"))), b[:len(b)-4]) {
+	if err != nil || string(rest) != "rest" || !bytes.Equal(index.AppendBefore(table.Append([]byte("x")), 1<<62), b[:len(b)-4]) {
 		h.fail("recap: %v, %d bytes are left", err, len(rest))
 		return
 	}
