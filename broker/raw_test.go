@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/streambus/streambus/broker/internal/api"
 	"github.com/streambus/streambus/wire"
 )
 
@@ -165,7 +166,7 @@ func TestAPIVersionsOfAnUnknownVersion(t *testing.T) {
 	c.bytes(hex(10, 0, 18, 0, 99, 0, 0, 0, 42, 0, 0))
 	var resp wire.APIVersionsResponse
 	c.recv(0, 42, &resp)
-	if resp.ErrorCode != wire.CodeUnsupportedVersion || len(resp.APIKeys) != len(wire.Served()) {
+	if resp.ErrorCode != wire.CodeUnsupportedVersion || len(resp.APIKeys) != len(api.Served()) {
 		t.Errorf("%+v", resp)
 	}
 	c.call(3, &wire.APIVersionsRequest{ClientSoftwareName: []byte("raw"), ClientSoftwareVersion: []byte("1.0")}, &resp) // the connection goes on

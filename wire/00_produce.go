@@ -6,7 +6,7 @@ import "github.com/streambus/streambus/wire/prim"
 // names, the transactional ID and records are views of the body, and a struct
 // that is decoded into again allocates nothing.
 //
-// Versions 0 to 2 are advertised and not coded, see apis. Kafka calls Topics
+// Versions 0 to 2, of older message formats, are not coded. Kafka calls Topics
 // TopicData and Partitions PartitionData.
 type ProduceRequest struct {
 	TransactionalID []byte // a view; nil is null

@@ -75,12 +75,13 @@ type APIVersionsFinalizedFeature struct {
 }
 
 // UnsupportedAPIVersions answers an ApiVersions request of a version that is
-// not supported: encode it in version 0, whatever was asked. The ranges are
-// what lets the client try again instead of hanging up.
-func UnsupportedAPIVersions() *APIVersionsResponse {
+// not served: encode it in version 0, whatever was asked. The ranges are what
+// the broker advertises; they let the client try again instead of hanging up.
+// The response keeps the slice.
+func UnsupportedAPIVersions(served []Range) *APIVersionsResponse {
 	return &APIVersionsResponse{
 		ErrorCode:              CodeUnsupportedVersion,
-		APIKeys:                Served(),
+		APIKeys:                served,
 		FinalizedFeaturesEpoch: -1,
 	}
 }

@@ -1,14 +1,15 @@
 // Package wire is the Kafka protocol as bytes and structs: frames, headers and
-// the messages that StreamBus serves, encoded and decoded in every version it
-// advertises, both directions. The broker decodes requests with it and encodes
+// the messages that clients of a broker exchange with it, encoded and decoded
+// in both directions. The broker decodes requests with it and encodes
 // responses; followers, inter-broker calls, tools and tests do the opposite.
 //
 // It is not a client, a server or a connection: it starts no goroutine, opens
 // no socket, knows no topic, broker or file, and imports nothing of this module
 // but its own leaf wire/prim. It does not look into records (engine/batch does)
 // nor into what group members say to each other; both are opaque bytes. It does
-// not negotiate versions; it says which there are (Served) and refuses the
-// others (Supported). It does not know SASL, ACLs or transactions yet.
+// not negotiate versions and does not know what a broker advertises: it says
+// which versions there are codecs for (Codecs) and refuses the others
+// (Supported).
 //
 // # The life of a frame
 //
@@ -39,7 +40,7 @@
 // ThrottleTimeMs), with these exceptions, so that one word means one thing: a
 // list of topics is always Topics, of partitions Partitions, a topic's name
 // Name, a partition's number PartitionIndex. A comment "7+" or "2 to 4" gives
-// the versions that carry a field; without one all versions that are served do.
+// the versions that carry a field; without one all versions that are coded do.
 //
 // # Invariants
 //
@@ -58,8 +59,8 @@
 //	W4  Encoding and decoding agree: what Append writes, Decode reads back
 //	    equal, and Kafka's other implementations read it the same (the tests
 //	    hold both against kmsg, for every key and version).
-//	W5  What is advertised contains the exact versions that old clients probe
-//	    for; Produce 0 to 2 are advertised and refused.
+//	W5  Every version from a key's lowest to its highest has a codec, for the
+//	    request and the response.
 //	W6  A []byte in a decoded message is a view: it is valid while the frame's
 //	    buffer is left alone, and its capacity ends with it.
 //	W7  Response headers of ApiVersions have no tag section in any version.

@@ -15,11 +15,11 @@ var (
 	// Treat it like ErrMalformed.
 	ErrBudget = prim.ErrBudget
 
-	// ErrUnknownKey is an API key that StreamBus does not serve.
+	// ErrUnknownKey is an API key that has no codec, or that is not served.
 	ErrUnknownKey = errors.New("unknown API key")
 
-	// ErrUnsupportedVersion is a version outside what is coded for a served
-	// key. For ApiVersions it has an answer (UnsupportedAPIVersions); for any
+	// ErrUnsupportedVersion is a version outside what is coded, or served, for
+	// a known key. For ApiVersions it has an answer (UnsupportedAPIVersions); for any
 	// other key Kafka closes the connection.
 	ErrUnsupportedVersion = errors.New("unsupported version")
 

@@ -145,13 +145,8 @@ func TestMetadataAllTopics(t *testing.T) {
 // TestUnsupportedAPIVersions freezes the answer to an ApiVersions request of the
 // future: format 0, error 35, every range.
 func TestUnsupportedAPIVersions(t *testing.T) {
-	frame := AppendResponseFrame(nil, 77, UnsupportedAPIVersions(), 0)
-	var want []byte
-	want = append(want, unhex("0000006a 0000004d 0023 00000010")...)
-	for _, r := range Served() {
-		want = append(want, unhex(fmt.Sprintf("%04x %04x %04x", int16(r.Key), r.Min, r.Max))...)
-	}
-	if !bytes.Equal(frame, want) {
+	frame := AppendResponseFrame(nil, 77, UnsupportedAPIVersions([]Range{{KeyProduce, 0, 11}, {KeyDescribeCluster, 0, 2}}), 0)
+	if want := unhex("00000016 0000004d 0023 00000002 0000 0000 000b 003c 0000 0002"); !bytes.Equal(frame, want) {
 		t.Errorf("%x, want\n%x", frame, want)
 	}
 }

@@ -33,7 +33,7 @@ const fixedHeaderSize = 2 + 2 + 4
 // DecodeRequestHeader reads the header of a frame (without its size prefix) and
 // returns the body, a view of the rest.
 //
-// For a key that is not served or a version that is not supported the error
+// For a key or a version that has no codec (Supported) the error
 // wraps ErrUnknownKey or ErrUnsupportedVersion, the header holds Key, Version
 // and CorrelationID, and there is no body: enough to answer or to close.
 // Otherwise the error wraps ErrMalformed.

@@ -5,7 +5,7 @@ import "fmt"
 // Key is a Kafka API key: which request this is.
 type Key int16
 
-// The API keys that StreamBus serves. Numbers are Kafka's and never change.
+// The API keys that have a codec. Numbers are Kafka's and never change.
 const (
 	KeyProduce         Key = 0
 	KeyFetch           Key = 1
@@ -30,7 +30,7 @@ const (
 // UUID is a topic ID; the zero UUID means none.
 type UUID [16]byte
 
-// Range is what ApiVersions says about one key; both ends are included.
+// Range is versions of one key, as ApiVersions says them; both ends are included.
 type Range struct {
 	Key Key
 	Min int16
@@ -40,38 +40,35 @@ type Range struct {
 // api is what this room knows about a key besides its messages.
 type api struct {
 	name     string // Kafka's; "" marks a hole in the table
-	min, max int16  // advertised
-	coded    int16  // lowest version with a codec; min but for Produce
+	min, max int16  // the versions that have a codec, both included
 	flexible int16  // first version with compact lengths and tags (KIP-482)
 }
 
-// apis is indexed by key.
+// apis is indexed by key. It is what can be said, not what a broker serves: what
+// it advertises is a table of its own, which has to lie within this one.
 //
-// The ranges answer to what real clients check (KAFKA-18659, KAFKA-18648,
-// KAFKA-19444): librdkafka before 2.11.1 turns compression off unless Produce
-// 0 is in range, so 0..2 are advertised, but nothing sends them and nothing
-// here decodes them. The ends stop where topic IDs on the data path (Produce
-// 13, Fetch 13), KIP-848 (OffsetCommit 9) and KIP-890 (Produce 12) begin.
+// Left out at the low end is what Kafka 4.0 has dropped (KIP-896), and at the
+// high end what no released client sends to a broker of this kind.
 var apis = [keyEnd]api{
-	KeyProduce:         {"Produce", 0, 11, 3, 9},
-	KeyFetch:           {"Fetch", 4, 12, 4, 12},
-	KeyListOffsets:     {"ListOffsets", 1, 10, 1, 6},
-	KeyMetadata:        {"Metadata", 0, 13, 0, 9},
-	KeyOffsetCommit:    {"OffsetCommit", 2, 8, 2, 8},
-	KeyOffsetFetch:     {"OffsetFetch", 1, 8, 1, 6},
-	KeyFindCoordinator: {"FindCoordinator", 0, 5, 0, 3},
-	KeyJoinGroup:       {"JoinGroup", 0, 9, 0, 6},
-	KeyHeartbeat:       {"Heartbeat", 0, 4, 0, 4},
-	KeyLeaveGroup:      {"LeaveGroup", 0, 5, 0, 4},
-	KeySyncGroup:       {"SyncGroup", 0, 5, 0, 4},
-	KeyAPIVersions:     {"ApiVersions", 0, 4, 0, 3},
-	KeyCreateTopics:    {"CreateTopics", 2, 7, 2, 5},
-	KeyDeleteTopics:    {"DeleteTopics", 1, 6, 1, 4},
-	KeyInitProducerID:  {"InitProducerId", 0, 5, 0, 2},
-	KeyDescribeCluster: {"DescribeCluster", 0, 2, 0, 0},
+	KeyProduce:         {"Produce", 3, 11, 9},
+	KeyFetch:           {"Fetch", 4, 12, 12},
+	KeyListOffsets:     {"ListOffsets", 1, 10, 6},
+	KeyMetadata:        {"Metadata", 0, 13, 9},
+	KeyOffsetCommit:    {"OffsetCommit", 2, 8, 8},
+	KeyOffsetFetch:     {"OffsetFetch", 1, 8, 6},
+	KeyFindCoordinator: {"FindCoordinator", 0, 5, 3},
+	KeyJoinGroup:       {"JoinGroup", 0, 9, 6},
+	KeyHeartbeat:       {"Heartbeat", 0, 4, 4},
+	KeyLeaveGroup:      {"LeaveGroup", 0, 5, 4},
+	KeySyncGroup:       {"SyncGroup", 0, 5, 4},
+	KeyAPIVersions:     {"ApiVersions", 0, 4, 3},
+	KeyCreateTopics:    {"CreateTopics", 2, 7, 5},
+	KeyDeleteTopics:    {"DeleteTopics", 1, 6, 4},
+	KeyInitProducerID:  {"InitProducerId", 0, 5, 2},
+	KeyDescribeCluster: {"DescribeCluster", 0, 2, 0},
 }
 
-// find returns the table's row for k, nil if k is not served.
+// find returns the table's row for k, nil if k has no codec.
 func (k Key) find() *api {
 	if k < 0 || k >= keyEnd || apis[k].name == "" {
 		return nil
@@ -80,7 +77,8 @@ func (k Key) find() *api {
 }
 
 // flexible reports whether messages of this version use compact lengths and
-// tag sections. The key must be served.
+// tag sections. The key must have a
+// codec.
 func (k Key) flexible(version int16) bool { return version >= apis[k].flexible }
 
 // String returns Kafka's name of the key, or "key 99".
@@ -91,25 +89,25 @@ func (k Key) String() string {
 	return fmt.Sprintf("key %d", int16(k))
 }
 
-// Served returns what to advertise, sorted by key. The slice is the caller's.
-func Served() []Range {
-	served := make([]Range, 0, 16)
+// Codecs returns every key that has a codec with the versions it has one for,
+// sorted by key: all that Supported accepts. The slice is the caller's.
+func Codecs() []Range {
+	codecs := make([]Range, 0, keyEnd)
 	for i := range apis {
 		if a := &apis[i]; a.name != "" {
-			served = append(served, Range{Key(i), a.min, a.max})
+			codecs = append(codecs, Range{Key(i), a.min, a.max})
 		}
 	}
-	return served
+	return codecs
 }
 
 // codes reports whether messages of this key and version have a codec.
 func (k Key) codes(version int16) bool {
-	return uint16(k) < keyEnd && version >= apis[k].coded && version <= apis[k].max && apis[k].name != ""
+	return uint16(k) < keyEnd && version >= apis[k].min && version <= apis[k].max && apis[k].name != ""
 }
 
 // Supported returns nil if this version of k can be decoded and encoded. Else
-// the error wraps ErrUnknownKey or ErrUnsupportedVersion. Produce 0 to 2 are
-// advertised and unsupported.
+// the error wraps ErrUnknownKey or ErrUnsupportedVersion.
 func Supported(k Key, version int16) error {
 	if k.codes(version) {
 		return nil
@@ -122,5 +120,5 @@ func refused(k Key, version int16) error {
 	if a == nil {
 		return fmt.Errorf("wire: %w %d, version %d", ErrUnknownKey, int16(k), version)
 	}
-	return fmt.Errorf("wire: %w %s %d, serving %d to %d", ErrUnsupportedVersion, a.name, version, a.coded, a.max)
+	return fmt.Errorf("wire: %w %s %d, speaking %d to %d", ErrUnsupportedVersion, a.name, version, a.min, a.max)
 }

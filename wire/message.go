@@ -80,11 +80,11 @@ func decodeError(k Key, version int16, err error) error {
 }
 
 // NewRequest returns an empty request for k with Kafka's defaults, or nil if k
-// is not served.
+// has no codec.
 func NewRequest(k Key) Message { return defaulted(newRequest(k)) }
 
 // NewResponse returns an empty response for k with Kafka's defaults, or nil if
-// k is not served.
+// k has no codec.
 func NewResponse(k Key) Message { return defaulted(newResponse(k)) }
 
 func defaulted(m Message) Message {

@@ -65,12 +65,10 @@ func defaultKmsg(m any) { m.(interface{ Default() }).Default() }
 
 // forEach runs f for every key, side and coded version.
 func forEach(f func(s side, k Key, version int16)) {
-	for _, served := range Served() {
+	for _, coded := range Codecs() {
 		for _, s := range sides {
-			for version := served.Min; version <= served.Max; version++ {
-				if Supported(served.Key, version) == nil {
-					f(s, served.Key, version)
-				}
+			for version := coded.Min; version <= coded.Max; version++ {
+				f(s, coded.Key, version)
 			}
 		}
 	}
@@ -120,7 +118,7 @@ var kmsgNames = map[string][]string{
 	"ThrottleTimeMs":              {"ThrottleMillis"},
 }
 
-// beyondOurs are fields of kmsg that no version served here carries.
+// beyondOurs are fields of kmsg that no version coded here carries.
 var beyondOurs = map[string]bool{
 	"ApiVersionsRequest.ClusterID":                      true, // 5
 	"ApiVersionsRequest.NodeID":                         true, // 5

@@ -9,8 +9,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"github.com/streambus/streambus/broker/internal/api"
 	"github.com/streambus/streambus/engine"
-	"github.com/streambus/streambus/wire"
 )
 
 // about is what version tells.
@@ -64,7 +64,7 @@ func aboutThis() about {
 			}
 		}
 	}
-	for _, r := range wire.Served() {
+	for _, r := range api.Served() {
 		a.APIs = append(a.APIs, apiRange{int16(r.Key), r.Key.String(), r.Min, r.Max})
 	}
 	return a

@@ -26,7 +26,7 @@ func apiVersions(r *request) (listen.Pending, error) {
 		resp.ErrorCode = wire.CodeInvalidRequest
 		return r.answer(resp), nil
 	}
-	resp.APIKeys = wire.Served()
+	resp.APIKeys = r.s.ranges
 	resp.FinalizedFeaturesEpoch = 0
 	resp.SupportedFeatures = []wire.APIVersionsSupportedFeature{{Name: "metadata.version", MinVersion: metadataVersion, MaxVersion: metadataVersion}}
 	resp.FinalizedFeatures = []wire.APIVersionsFinalizedFeature{{Name: "metadata.version", MinVersionLevel: metadataVersion, MaxVersionLevel: metadataVersion}}

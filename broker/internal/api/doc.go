@@ -4,7 +4,8 @@
 // It decides nothing that another room owns: topics says what exists, partition what is committed, group who is a member.
 // It translates, checks what only the protocol can be wrong about, and maps errors onto Kafka's codes (codes.go).
 //
-//	session.go   one connection: header, version, the table of handlers, errors that close
+//	session.go   one connection: header, version, errors that close
+//	table.go     which keys and versions are served, by which handlers
 //	pending.go   responses that are there, or that wait
 //	NN_name.go   the handlers
 //
@@ -16,6 +17,8 @@
 //	    fetched as spans that the socket sends from the file.
 //	A3  A request that cannot be decoded closes the connection, with one log line; one that can is answered in its own version.
 //	A4  Requests of one connection are begun in order. What a request changes is seen by the next one of the connection.
+//	A5  What is advertised is what the table has, and nothing else is answered. It contains the exact versions that old clients
+//	    probe for; Produce 0 to 2 are advertised and refused.
 //
 // Not here yet: transactions (refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED, which no client retries), fetch sessions (every
 // fetch is a full one, answered with session id 0, as KIP-227 allows), throttling (always 0), authorisation (all is allowed).

@@ -31,10 +31,11 @@ type Options struct {
 // Server answers requests. It has no state of its own.
 type Server struct {
 	Options
+	ranges []wire.Range // what is advertised; a field, because the table names its handlers, which name the table otherwise
 }
 
 // New makes a Server.
-func New(o Options) *Server { return &Server{o} }
+func New(o Options) *Server { return &Server{o, Served()} }
 
 // Session gives the listen.Session of a new connection.
 func (s *Server) Session(remote net.Addr) listen.Session { return &session{s: s, remote: remote} }
@@ -58,44 +59,25 @@ type request struct {
 	frame   *listen.Frame
 }
 
-// handler begins a request. A nil Pending with a nil error is a request without a response.
-type handler func(*request) (listen.Pending, error)
-
-// handlers is the table of what is served. A key that wire knows and this table lacks is a bug (a test compares them).
-var handlers = map[wire.Key]handler{
-	wire.KeyProduce:         produce,
-	wire.KeyFetch:           fetch,
-	wire.KeyListOffsets:     listOffsets,
-	wire.KeyMetadata:        metadata,
-	wire.KeyOffsetCommit:    offsetCommit,
-	wire.KeyOffsetFetch:     offsetFetch,
-	wire.KeyFindCoordinator: findCoordinator,
-	wire.KeyJoinGroup:       joinGroup,
-	wire.KeyHeartbeat:       heartbeat,
-	wire.KeyLeaveGroup:      leaveGroup,
-	wire.KeySyncGroup:       syncGroup,
-	wire.KeyAPIVersions:     apiVersions,
-	wire.KeyCreateTopics:    createTopics,
-	wire.KeyDeleteTopics:    deleteTopics,
-	wire.KeyInitProducerID:  initProducerID,
-	wire.KeyDescribeCluster: describeCluster,
-}
-
 // Serve begins one request (A3, A4).
 func (c *session) Serve(ctx context.Context, f *listen.Frame) (listen.Pending, error) {
 	body, err := c.header.Decode(f.Body)
+	var row row
+	if err == nil {
+		row, err = find(c.header.Key, c.header.Version)
+	}
 	r := &request{
 		ctx: ctx, s: c.s, session: c, body: body, frame: f,
 		key: c.header.Key, version: c.header.Version, corr: c.header.CorrelationID,
 	}
 	if errors.Is(err, wire.ErrUnsupportedVersion) && r.key == wire.KeyAPIVersions {
 		r.version = 0
-		return r.answer(wire.UnsupportedAPIVersions()), nil
+		return r.answer(wire.UnsupportedAPIVersions(c.s.ranges)), nil
 	}
 	if err != nil {
 		return nil, err // Kafka closes too, on a key or version that it does not know
 	}
-	p, err := handlers[r.key](r)
+	p, err := row.handle(r)
 	if err != nil {
 		return nil, fmt.Errorf("%v %d: %w", r.key, r.version, err)
 	}
