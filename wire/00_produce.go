@@ -19,7 +19,8 @@ type ProduceRequest struct {
 
 // ProduceRequestTopic is one topic of a ProduceRequest.
 type ProduceRequestTopic struct {
-	Name       []byte // a view
+	Name       []byte // 3 to 12; a view
+	TopicID    UUID   // 13+ (KIP-516)
 	Partitions []ProduceRequestPartition
 }
 
@@ -85,7 +86,7 @@ func (r *ProduceRequest) readBody(rd *prim.Reader, version int16) {
 	n := rd.ArrayLen(flexible, false, minOf(flexible, 3, 6))
 	r.Topics = resize(rd, r.Topics, n)
 	for i := range r.Topics {
-		r.Topics[i].read(rd, flexible)
+		r.Topics[i].read(rd, version, flexible)
 		if rd.Failed() {
 			return
 		}
@@ -95,8 +96,8 @@ func (r *ProduceRequest) readBody(rd *prim.Reader, version int16) {
 	}
 }
 
-func (t *ProduceRequestTopic) read(rd *prim.Reader, flexible bool) {
-	t.Name = rd.StringView(flexible, false)
+func (t *ProduceRequestTopic) read(rd *prim.Reader, version int16, flexible bool) {
+	t.Name, t.TopicID = readTopic(rd, version >= 13, flexible)
 	n := rd.ArrayLen(flexible, false, minOf(flexible, 6, 8))
 	t.Partitions = resize(rd, t.Partitions, n)
 	for i := range t.Partitions {
@@ -123,7 +124,7 @@ func (r *ProduceRequest) append(dst []byte, version int16) []byte {
 	dst = prim.AppendLen(dst, len(r.Topics), flexible)
 	for i := range r.Topics {
 		t := &r.Topics[i]
-		dst = prim.AppendString(dst, t.Name, flexible)
+		dst = appendTopic(dst, t.Name, &t.TopicID, version >= 13, flexible)
 		dst = prim.AppendLen(dst, len(t.Partitions), flexible)
 		for j := range t.Partitions {
 			p := &t.Partitions[j]
@@ -149,7 +150,8 @@ type ProduceResponse struct {
 // ProduceResponseTopic is one topic of a ProduceResponse. Name may be the view
 // that came with the request.
 type ProduceResponseTopic struct {
-	Name       []byte
+	Name       []byte // 3 to 12
+	TopicID    UUID   // 13+
 	Partitions []ProduceResponsePartition
 }
 
@@ -202,7 +204,7 @@ func (r *ProduceResponse) Append(dst []byte, version int16) []byte {
 	dst = prim.AppendLen(dst, len(r.Topics), flexible)
 	for i := range r.Topics {
 		t := &r.Topics[i]
-		dst = prim.AppendString(dst, t.Name, flexible)
+		dst = appendTopic(dst, t.Name, &t.TopicID, version >= 13, flexible)
 		dst = prim.AppendLen(dst, len(t.Partitions), flexible)
 		for j := range t.Partitions {
 			dst = t.Partitions[j].append(dst, version, flexible)
@@ -272,7 +274,7 @@ func (r *ProduceResponse) readBody(rd *prim.Reader, version int16) {
 }
 
 func (t *ProduceResponseTopic) read(rd *prim.Reader, version int16, flexible bool) {
-	t.Name = rd.StringView(flexible, false)
+	t.Name, t.TopicID = readTopic(rd, version >= 13, flexible)
 	// 22 bytes and, as a version has it, LogStartOffset, RecordErrors,
 	// ErrorMessage and tags: the least of all versions is version 3's.
 	t.Partitions = resize(rd, t.Partitions, rd.ArrayLen(flexible, false, 22))

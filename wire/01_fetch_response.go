@@ -25,6 +25,7 @@ type FetchResponse struct {
 	ErrorCode      ErrorCode // 7+; about the session
 	SessionID      int32     // 7+
 	Topics         []FetchResponseTopic
+	NodeEndpoints  []NodeEndpoint // 16+, tag 0 (KIP-951)
 
 	held held
 }
@@ -32,7 +33,8 @@ type FetchResponse struct {
 // FetchResponseTopic is one topic of a FetchResponse. Name may be the view that
 // came with the request.
 type FetchResponseTopic struct {
-	Name       []byte
+	Name       []byte // 4 to 12
+	TopicID    UUID   // 13+
 	Partitions []FetchResponsePartition
 }
 
@@ -46,7 +48,7 @@ type FetchResponsePartition struct {
 	LastStableOffset     int64 // -1 unknown
 	LogStartOffset       int64 // 5+; -1 unknown
 	AbortedTransactions  []AbortedTransaction
-	Tags                 *FetchResponseTags // 12; nil is nothing to say
+	Tags                 *FetchResponseTags // 12+; nil is nothing to say
 
 	// Records is the record batches; nil is sent as an empty set, which is
 	// what Kafka's broker sends, never as null. A view when decoded.
@@ -151,12 +153,15 @@ func (r *FetchResponse) appendBody(dst []byte, cuts []Cut, version int16) ([]byt
 	dst = prim.AppendLen(dst, len(r.Topics), flexible)
 	for i := range r.Topics {
 		t := &r.Topics[i]
-		dst = prim.AppendString(dst, t.Name, flexible)
+		dst = appendTopic(dst, t.Name, &t.TopicID, version >= 13, flexible)
 		dst = prim.AppendLen(dst, len(t.Partitions), flexible)
 		dst, cuts = t.appendPartitions(dst, cuts, i, version, flexible)
 		dst = appendNoTags(dst, flexible)
 	}
-	return appendNoTags(dst, flexible), cuts
+	if version < 16 {
+		return appendNoTags(dst, flexible), cuts
+	}
+	return appendEndpointsTags(dst, r.NodeEndpoints), cuts
 }
 
 // maxPlain is the most that a plain partition takes in any version: null for the
@@ -164,7 +169,7 @@ func (r *FetchResponse) appendBody(dst []byte, cuts []Cut, version int16) ([]byt
 const maxPlain = 4 + 2 + 8 + 8 + 8 + 4 + 4 + prim.MaxUvarintBytes + 1
 
 // appendPartitions appends topic i's partitions. Nearly every partition of a
-// large response is plain and of version 12; those are stored into room made
+// large response is plain and of version 12 or above; those are stored into room made
 // once, in one loop without calls.
 func (t *FetchResponseTopic) appendPartitions(dst []byte, cuts []Cut, i int, version int16, flexible bool) ([]byte, []Cut) {
 	dst = slices.Grow(dst, len(t.Partitions)*maxPlain)

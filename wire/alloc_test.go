@@ -12,7 +12,7 @@ func TestHotPathAllocations(t *testing.T) {
 		t.Skip("the race detector's sync.Pool drops entries")
 	}
 	for _, s := range shapes {
-		for version := int16(3); version <= 12; version++ {
+		for version := int16(3); version <= 18; version++ {
 			for name, f := range hotPaths(t, version, s[0], s[1]) {
 				f() // the first use may allocate
 				if n := testing.AllocsPerRun(100, f); n != 0 {

@@ -10,7 +10,7 @@ import (
 func produceBody(version int16, topics, partitions int) []byte {
 	r := ProduceRequest{Acks: -1, TimeoutMs: 30000}
 	for i := range topics {
-		t := ProduceRequestTopic{Name: fmt.Appendf(nil, "topic-%03d", i)}
+		t := ProduceRequestTopic{Name: fmt.Appendf(nil, "topic-%03d", i), TopicID: UUID{byte(i)}}
 		for j := range partitions {
 			t.Partitions = append(t.Partitions, ProduceRequestPartition{int32(j), make([]byte, 100)})
 		}
@@ -24,9 +24,12 @@ func fetchBody(version int16, topics, partitions int) []byte {
 	var r FetchRequest
 	r.Default()
 	for i := range topics {
-		t := FetchRequestTopic{Name: fmt.Appendf(nil, "topic-%03d", i)}
+		t := FetchRequestTopic{Name: fmt.Appendf(nil, "topic-%03d", i), TopicID: UUID{byte(i)}}
 		for j := range partitions {
-			t.Partitions = append(t.Partitions, FetchRequestPartition{PartitionIndex: int32(j), PartitionMaxBytes: 1 << 20})
+			var p FetchRequestPartition
+			p.Default()
+			p.PartitionIndex, p.PartitionMaxBytes = int32(j), 1<<20
+			t.Partitions = append(t.Partitions, p)
 		}
 		r.Topics = append(r.Topics, t)
 	}
@@ -37,7 +40,7 @@ func fetchBody(version int16, topics, partitions int) []byte {
 func fetchResponse(topics, partitions int) *FetchResponse {
 	r := new(FetchResponse)
 	for i := range topics {
-		t := FetchResponseTopic{Name: fmt.Appendf(nil, "topic-%03d", i)}
+		t := FetchResponseTopic{Name: fmt.Appendf(nil, "topic-%03d", i), TopicID: UUID{byte(i)}}
 		for j := range partitions {
 			var p FetchResponsePartition
 			p.Default()
@@ -52,7 +55,7 @@ func fetchResponse(topics, partitions int) *FetchResponse {
 func produceResponse(topics, partitions int) *ProduceResponse {
 	r := new(ProduceResponse)
 	for i := range topics {
-		t := ProduceResponseTopic{Name: fmt.Appendf(nil, "topic-%03d", i)}
+		t := ProduceResponseTopic{Name: fmt.Appendf(nil, "topic-%03d", i), TopicID: UUID{byte(i)}}
 		for j := range partitions {
 			var p ProduceResponsePartition
 			p.Default()

@@ -106,5 +106,9 @@ func alignDefaults(m kmsgMessage, version int16) {
 		if version < 10 {
 			m.TimeoutMillis = 0
 		}
+	case *kmsg.FetchRequest:
+		if version >= 15 { // one field says it in all versions of ours
+			m.ReplicaID = m.ReplicaState.ID
+		}
 	}
 }

@@ -3,8 +3,11 @@ package wire
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"testing"
 )
+
+var countingID = UUID{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
 
 // Whole frames written by hand from Kafka's schemas, not by any codec: the
 // anchor for the case that we and kmsg should ever be wrong together.
@@ -34,7 +37,7 @@ var goldenRequests = []struct {
 		 00000001 0001 74 00000001 00000002 00000003 616263`,
 		RequestHeader{KeyProduce, 3, 3, "", false},
 		&ProduceRequest{TransactionalID: nil, Acks: -1, TimeoutMs: 30000, Topics: []ProduceRequestTopic{
-			{[]byte("t"), []ProduceRequestPartition{{2, []byte("abc")}}},
+			{Name: []byte("t"), Partitions: []ProduceRequestPartition{{2, []byte("abc")}}},
 		}},
 	},
 	{
@@ -44,7 +47,7 @@ var goldenRequests = []struct {
 		 02 02 74 02 00000002 04 616263 00 00 00`,
 		RequestHeader{KeyProduce, 9, 4, "", false},
 		&ProduceRequest{TransactionalID: []byte("tx"), Acks: 1, TimeoutMs: 30000, Topics: []ProduceRequestTopic{
-			{[]byte("t"), []ProduceRequestPartition{{2, []byte("abc")}}},
+			{Name: []byte("t"), Partitions: []ProduceRequestPartition{{2, []byte("abc")}}},
 		}},
 	},
 	{
@@ -54,9 +57,9 @@ var goldenRequests = []struct {
 		 00000001 0001 74 00000001 00000000 0000000000000010 00100000`,
 		RequestHeader{KeyFetch, 4, 5, "", false},
 		&FetchRequest{
-			ReplicaID: -1, MaxWaitMs: 500, MinBytes: 1, MaxBytes: 0x3200000, SessionEpoch: -1,
-			Topics: []FetchRequestTopic{{[]byte("t"), []FetchRequestPartition{{
-				CurrentLeaderEpoch: -1, FetchOffset: 16, LastFetchedEpoch: -1, PartitionMaxBytes: 1 << 20, LogStartOffset: -1,
+			ReplicaID: -1, ReplicaEpoch: -1, MaxWaitMs: 500, MinBytes: 1, MaxBytes: 0x3200000, SessionEpoch: -1,
+			Topics: []FetchRequestTopic{{Name: []byte("t"), Partitions: []FetchRequestPartition{{
+				CurrentLeaderEpoch: -1, FetchOffset: 16, LastFetchedEpoch: -1, PartitionMaxBytes: 1 << 20, LogStartOffset: -1, HighWatermark: math.MaxInt64,
 			}}}},
 		},
 	},
@@ -70,13 +73,44 @@ var goldenRequests = []struct {
 		 01 00 02 02 63`,
 		RequestHeader{KeyFetch, 12, 6, "", false},
 		&FetchRequest{
-			ClusterID: []byte("c"), ReplicaID: 3, MaxWaitMs: 500, MinBytes: 1, MaxBytes: 0x3200000,
+			ClusterID: []byte("c"), ReplicaID: 3, ReplicaEpoch: -1, MaxWaitMs: 500, MinBytes: 1, MaxBytes: 0x3200000,
 			IsolationLevel: 1, SessionID: 10, SessionEpoch: 11, RackID: []byte("r"),
-			Topics: []FetchRequestTopic{{[]byte("t"), []FetchRequestPartition{{
+			Topics: []FetchRequestTopic{{Name: []byte("t"), Partitions: []FetchRequestPartition{{
 				PartitionIndex: 1, CurrentLeaderEpoch: 2, FetchOffset: 16, LastFetchedEpoch: 4,
-				PartitionMaxBytes: 1 << 20, LogStartOffset: 5,
+				PartitionMaxBytes: 1 << 20, LogStartOffset: 5, HighWatermark: math.MaxInt64,
 			}}}},
-			ForgottenTopics: []FetchRequestForgottenTopic{{[]byte("u"), []int32{7}}},
+			ForgottenTopics: []FetchRequestForgottenTopic{{Name: []byte("u"), Partitions: []int32{7}}},
+		},
+	},
+	{
+		"Produce 13 by topic ID",
+		`0000 000d 00000004 ffff 00
+		 00 ffff 00007530
+		 02 000102030405060708090a0b0c0d0e0f 02 00000002 04 616263 00 00 00`,
+		RequestHeader{KeyProduce, 13, 4, "", false},
+		&ProduceRequest{Acks: -1, TimeoutMs: 30000, Topics: []ProduceRequestTopic{
+			{TopicID: countingID, Partitions: []ProduceRequestPartition{{2, []byte("abc")}}},
+		}},
+	},
+	{
+		"Fetch 18 of a follower, by topic ID",
+		`0001 0012 00000006 ffff 00
+		 000001f4 00000001 03200000 00 0000000a 0000000b
+		 02 000102030405060708090a0b0c0d0e0f
+		    02 00000001 00000002 0000000000000010 00000004 0000000000000005 00100000
+		       02 00 10 000102030405060708090a0b0c0d0e0f 01 08 0000000000000011 00
+		 02 000102030405060708090a0b0c0d0e0f 02 00000007 00
+		 01
+		 02 00 02 02 63 01 0d 00000003 0000000000000009 00`,
+		RequestHeader{KeyFetch, 18, 6, "", false},
+		&FetchRequest{
+			ClusterID: []byte("c"), ReplicaID: 3, ReplicaEpoch: 9, MaxWaitMs: 500, MinBytes: 1, MaxBytes: 0x3200000,
+			SessionID: 10, SessionEpoch: 11, RackID: []byte{},
+			Topics: []FetchRequestTopic{{TopicID: countingID, Partitions: []FetchRequestPartition{{
+				PartitionIndex: 1, CurrentLeaderEpoch: 2, FetchOffset: 16, LastFetchedEpoch: 4,
+				PartitionMaxBytes: 1 << 20, LogStartOffset: 5, ReplicaDirectoryID: countingID, HighWatermark: 17,
+			}}}},
+			ForgottenTopics: []FetchRequestForgottenTopic{{TopicID: countingID, Partitions: []int32{7}}},
 		},
 	},
 	{

@@ -25,7 +25,7 @@ func splice(buf []byte, cuts []Cut, records func(topic, partition int) []byte) [
 // frame with the same records in memory.
 func TestFetchFrameCuts(t *testing.T) {
 	rng := newRand(t)
-	for version := int16(4); version <= 12; version++ {
+	for version := int16(4); version <= 18; version++ {
 		for range 200 {
 			whole := randomOurs(rng, sides[1], KeyFetch, version).(*FetchResponse)
 			cut, records := withoutRecords(rng, whole)
@@ -46,7 +46,7 @@ func withoutRecords(rng *rand.Rand, r *FetchResponse) (*FetchResponse, func(topi
 	cut := *r
 	cut.Topics = nil
 	for _, topic := range r.Topics {
-		c := FetchResponseTopic{Name: topic.Name}
+		c := FetchResponseTopic{Name: topic.Name, TopicID: topic.TopicID}
 		for _, p := range topic.Partitions {
 			if rng.IntN(4) > 0 {
 				p.RecordsSize, p.Records = len(p.Records), nil
@@ -122,7 +122,7 @@ func TestFetchMisuse(t *testing.T) {
 		"negative size":         func() { AppendFetchFrame(nil, nil, 1, negative, 11) },
 		"frame past 2 GiB":      func() { AppendFetchFrame(nil, nil, 1, huge, 12) },
 		"Append with splices":   func() { Append(nil, fetchResponse(1, 1), 12) },
-		"version 13":            func() { AppendFetchFrame(nil, nil, 1, fetchResponse(1, 1), 13) },
+		"version 19":            func() { AppendFetchFrame(nil, nil, 1, fetchResponse(1, 1), 19) },
 		"version 3":             func() { AppendFetchResponse(nil, nil, fetchResponse(1, 1), 3) },
 		"Produce 2":             func() { produceResponse(1, 1).Append(nil, 2) },
 		"Metadata 14":           func() { Append(nil, new(MetadataRequest), 14) },
@@ -199,7 +199,7 @@ func TestHeldMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Reset()
-		size := cap(r.Topics) * 48
+		size := cap(r.Topics) * 64
 		for _, topic := range r.Topics[:cap(r.Topics)] {
 			size += cap(topic.Partitions) * 32
 		}

@@ -50,8 +50,8 @@ type api struct {
 // Left out at the low end is what Kafka 4.0 has dropped (KIP-896), and at the
 // high end what no released client sends to a broker of this kind.
 var apis = [keyEnd]api{
-	KeyProduce:         {"Produce", 3, 11, 9},
-	KeyFetch:           {"Fetch", 4, 12, 12},
+	KeyProduce:         {"Produce", 3, 13, 9},
+	KeyFetch:           {"Fetch", 4, 18, 12},
 	KeyListOffsets:     {"ListOffsets", 1, 10, 6},
 	KeyMetadata:        {"Metadata", 0, 13, 9},
 	KeyOffsetCommit:    {"OffsetCommit", 2, 8, 8},

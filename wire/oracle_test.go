@@ -77,7 +77,8 @@ func forEach(f func(s side, k Key, version int16)) {
 func label(s side, k Key, version int16) string { return fmt.Sprintf("%s%s/%d", k, s.name, version) }
 
 // kmsgNames lists what kmsg may call a field of ours, tried in order after the
-// name itself. Ms is tried as Millis besides.
+// name itself. Ms is tried as Millis besides. A dot leads into a struct of kmsg's
+// that is flat here.
 var kmsgNames = map[string][]string{
 	"APIKeys":                     {"ApiKeys"},
 	"Key":                         {"ApiKey"},
@@ -111,6 +112,7 @@ var kmsgNames = map[string][]string{
 	"RackID":                      {"Rack"},
 	"RecordErrors":                {"ErrorRecords"},
 	"Records":                     {"RecordBatches"},
+	"ReplicaEpoch":                {"ReplicaState.Epoch"},
 	"ReplicaNodes":                {"Replicas"},
 	"TopicAuthorizedOperations":   {"AuthorizedOperations"},
 	"TopicConfigErrorCode":        {"ConfigErrorCode"},
@@ -122,13 +124,6 @@ var kmsgNames = map[string][]string{
 var beyondOurs = map[string]bool{
 	"ApiVersionsRequest.ClusterID":                      true, // 5
 	"ApiVersionsRequest.NodeID":                         true, // 5
-	"FetchRequest.ReplicaState":                         true, // 15
-	"FetchRequestForgottenTopic.TopicID":                true, // 13
-	"FetchRequestTopic.TopicID":                         true, // 13
-	"FetchRequestTopicPartition.HighWatermark":          true, // 18
-	"FetchRequestTopicPartition.ReplicaDirectoryID":     true, // 17
-	"FetchResponse.Brokers":                             true, // 16
-	"FetchResponseTopic.TopicID":                        true, // 13
 	"ListOffsetsRequestTopicPartition.MaxNumOffsets":    true, // 0
 	"ListOffsetsResponseTopicPartition.OldStyleOffsets": true, // 0
 	"OffsetCommitRequestTopic.TopicID":                  true, // 10
@@ -138,8 +133,6 @@ var beyondOurs = map[string]bool{
 	"OffsetFetchRequestGroup.MemberID":                  true, // 9
 	"OffsetFetchRequestGroupTopic.TopicID":              true, // 10
 	"OffsetFetchResponseGroupTopic.TopicID":             true, // 10
-	"ProduceRequestTopic.TopicID":                       true, // 13
-	"ProduceResponseTopic.TopicID":                      true, // 13
 }
 
 func isBookkeeping(name string) bool { return name == "Version" || name == "UnknownTags" }
@@ -148,8 +141,13 @@ func isBookkeeping(name string) bool { return name == "Version" || name == "Unkn
 func pair(k reflect.Value, name string) (reflect.Value, string, bool) {
 	tries := append([]string{name, strings.TrimSuffix(name, "Ms") + "Millis"}, kmsgNames[name]...)
 	for _, n := range tries {
-		if f := k.FieldByName(n); f.IsValid() {
-			return f, n, true
+		outer, inner, nested := strings.Cut(n, ".")
+		f := k.FieldByName(outer)
+		if f.IsValid() && nested {
+			f = f.FieldByName(inner)
+		}
+		if f.IsValid() {
+			return f, outer, true
 		}
 	}
 	return reflect.Value{}, "", false

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -68,6 +69,12 @@ func tame(m kmsgMessage, version int16) {
 				f.MinVersion = 1 // KAFKA-17011
 			}
 		}
+	case *kmsg.FetchRequest:
+		tameFetch(m, version)
+	case *kmsg.FetchResponse:
+		if version < 16 {
+			m.Brokers = nil
+		}
 	case *kmsg.ProduceResponse:
 		if version >= 10 {
 			return
@@ -76,6 +83,25 @@ func tame(m kmsgMessage, version int16) {
 		for i := range m.Topics {
 			for j := range m.Topics[i].Partitions {
 				m.Topics[i].Partitions[j].CurrentLeader = kmsg.NewProduceResponseTopicPartitionCurrentLeader()
+			}
+		}
+	}
+}
+
+// tameFetch takes out the tags that kmsg sends in every flexible version, though
+// only later ones have them.
+func tameFetch(m *kmsg.FetchRequest, version int16) {
+	if version < 15 {
+		m.ReplicaState = kmsg.NewFetchRequestReplicaState()
+	}
+	for i := range m.Topics {
+		for j := range m.Topics[i].Partitions {
+			p := &m.Topics[i].Partitions[j]
+			if version < 17 {
+				p.ReplicaDirectoryID = [16]byte{}
+			}
+			if version < 18 {
+				p.HighWatermark = math.MaxInt64
 			}
 		}
 	}
