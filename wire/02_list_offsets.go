@@ -2,7 +2,8 @@ package wire
 
 // ListOffsetsRequest asks for the offset at a timestamp, or at one of the
 // special timestamps: -1 latest, -2 earliest, -3 the largest timestamp (7+),
-// -4 earliest on local disk (8+), -5 latest tiered (9+).
+// -4 earliest on local disk (8+), -5 latest tiered (9+), -6 earliest that is
+// not tiered yet (11+, KIP-1023).
 type ListOffsetsRequest struct {
 	ReplicaID      int32 // -1 for a client
 	IsolationLevel int8  // 2+; 0 read uncommitted, 1 read committed

@@ -1,7 +1,8 @@
 package wire
 
 // OffsetCommitRequest stores a group's offsets. GenerationID -1 with an empty
-// MemberID is a commit from outside the group protocol.
+// MemberID is a commit from outside the group protocol. From 9 on it may be a
+// member epoch of the group protocol of KIP-848.
 type OffsetCommitRequest struct {
 	GroupID         string
 	GenerationID    int32 // Kafka's GenerationIdOrMemberEpoch
@@ -13,7 +14,8 @@ type OffsetCommitRequest struct {
 
 // OffsetCommitRequestTopic is one topic of an OffsetCommitRequest.
 type OffsetCommitRequestTopic struct {
-	Name       string
+	Name       string // 2 to 9
+	TopicID    UUID   // 10+ (KIP-848)
 	Partitions []OffsetCommitRequestPartition
 }
 
@@ -53,7 +55,7 @@ func (r *OffsetCommitRequest) visit(v *visitor) {
 }
 
 func (t *OffsetCommitRequestTopic) visit(v *visitor) {
-	v.str(&t.Name)
+	v.topic(&t.Name, &t.TopicID, 10)
 	array(v, &t.Partitions, 14, (*OffsetCommitRequestPartition).visit)
 	v.tags()
 }
@@ -79,7 +81,8 @@ type OffsetCommitResponse struct {
 
 // OffsetCommitResponseTopic is one topic of an OffsetCommitResponse.
 type OffsetCommitResponseTopic struct {
-	Name       string
+	Name       string // 2 to 9
+	TopicID    UUID   // 10+
 	Partitions []OffsetCommitResponsePartition
 }
 
@@ -104,7 +107,7 @@ func (r *OffsetCommitResponse) visit(v *visitor) {
 }
 
 func (t *OffsetCommitResponseTopic) visit(v *visitor) {
-	v.str(&t.Name)
+	v.topic(&t.Name, &t.TopicID, 10)
 	array(v, &t.Partitions, 6, (*OffsetCommitResponsePartition).visit)
 	v.tags()
 }

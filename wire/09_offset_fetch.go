@@ -1,7 +1,7 @@
 package wire
 
 // OffsetFetchRequest asks for a group's stored offsets. Versions 1 to 7 ask for
-// one group (GroupID, Topics), 8 for many (Groups).
+// one group (GroupID, Topics), 8 on for many (Groups).
 type OffsetFetchRequest struct {
 	GroupID       string                    // 1 to 7
 	Topics        []OffsetFetchRequestTopic // 1 to 7; in 2+ nil means all
@@ -11,14 +11,17 @@ type OffsetFetchRequest struct {
 
 // OffsetFetchRequestTopic is one topic, of the request or of one group of it.
 type OffsetFetchRequestTopic struct {
-	Name             string
+	Name             string // 1 to 9
+	TopicID          UUID   // 10+ (KIP-848)
 	PartitionIndexes []int32
 }
 
 // OffsetFetchRequestGroup is one group of an OffsetFetchRequest.
 type OffsetFetchRequestGroup struct {
-	GroupID string
-	Topics  []OffsetFetchRequestTopic // nil means all
+	GroupID     string
+	MemberID    *string                   // 9+; nil outside the protocol of KIP-848
+	MemberEpoch int32                     // 9+; -1 outside the protocol of KIP-848
+	Topics      []OffsetFetchRequestTopic // nil means all
 }
 
 // Key returns KeyOffsetFetch.
@@ -26,6 +29,9 @@ func (*OffsetFetchRequest) Key() Key { return KeyOffsetFetch }
 
 // Default sets Kafka's defaults.
 func (r *OffsetFetchRequest) Default() { *r = OffsetFetchRequest{} }
+
+// Default sets Kafka's defaults.
+func (g *OffsetFetchRequestGroup) Default() { *g = OffsetFetchRequestGroup{MemberEpoch: -1} }
 
 func (r *OffsetFetchRequest) visit(v *visitor) {
 	if v.version <= 7 {
@@ -41,13 +47,20 @@ func (r *OffsetFetchRequest) visit(v *visitor) {
 }
 
 func (t *OffsetFetchRequestTopic) visit(v *visitor) {
-	v.str(&t.Name)
+	v.topic(&t.Name, &t.TopicID, 10)
 	v.int32s(&t.PartitionIndexes)
 	v.tags()
 }
 
 func (g *OffsetFetchRequestGroup) visit(v *visitor) {
+	if v.decoding {
+		g.Default()
+	}
 	v.str(&g.GroupID)
+	if v.version >= 9 {
+		v.nullStr(&g.MemberID)
+		v.int32(&g.MemberEpoch)
+	}
 	nullArray(v, &g.Topics, 3, (*OffsetFetchRequestTopic).visit)
 	v.tags()
 }
@@ -63,7 +76,8 @@ type OffsetFetchResponse struct {
 
 // OffsetFetchResponseTopic is one topic, of the response or of one group of it.
 type OffsetFetchResponseTopic struct {
-	Name       string
+	Name       string // 1 to 9
+	TopicID    UUID   // 10+
 	Partitions []OffsetFetchResponsePartition
 }
 
@@ -111,7 +125,7 @@ func (r *OffsetFetchResponse) visit(v *visitor) {
 }
 
 func (t *OffsetFetchResponseTopic) visit(v *visitor) {
-	v.str(&t.Name)
+	v.topic(&t.Name, &t.TopicID, 10)
 	array(v, &t.Partitions, 16, (*OffsetFetchResponsePartition).visit)
 	v.tags()
 }

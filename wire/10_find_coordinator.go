@@ -4,6 +4,7 @@ package wire
 const (
 	CoordinatorGroup       = 0
 	CoordinatorTransaction = 1
+	CoordinatorShare       = 2 // 6+ (KIP-932)
 )
 
 // FindCoordinatorRequest asks which broker coordinates a group or transaction.

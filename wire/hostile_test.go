@@ -269,7 +269,7 @@ func bigMetadataResponse(topics, partitions int) Message {
 func bigOffsetCommit(n int) Message {
 	r := &OffsetCommitRequest{GroupID: "g", MemberID: "m"}
 	for i := range n {
-		r.Topics = append(r.Topics, OffsetCommitRequestTopic{name(i), []OffsetCommitRequestPartition{{CommittedOffset: 7}}})
+		r.Topics = append(r.Topics, OffsetCommitRequestTopic{name(i), UUID{}, []OffsetCommitRequestPartition{{CommittedOffset: 7}}})
 	}
 	return r
 }
@@ -277,7 +277,7 @@ func bigOffsetCommit(n int) Message {
 func bigOffsetFetchResponse(n int) Message {
 	r := new(OffsetFetchResponse)
 	for i := range n {
-		r.Topics = append(r.Topics, OffsetFetchResponseTopic{name(i), []OffsetFetchResponsePartition{{CommittedOffset: 7}}})
+		r.Topics = append(r.Topics, OffsetFetchResponseTopic{name(i), UUID{}, []OffsetFetchResponsePartition{{CommittedOffset: 7}}})
 	}
 	r.Groups = []OffsetFetchResponseGroup{{GroupID: "g", Topics: r.Topics}}
 	return r

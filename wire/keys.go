@@ -7,24 +7,33 @@ type Key int16
 
 // The API keys that have a codec. Numbers are Kafka's and never change.
 const (
-	KeyProduce         Key = 0
-	KeyFetch           Key = 1
-	KeyListOffsets     Key = 2
-	KeyMetadata        Key = 3
-	KeyOffsetCommit    Key = 8
-	KeyOffsetFetch     Key = 9
-	KeyFindCoordinator Key = 10
-	KeyJoinGroup       Key = 11
-	KeyHeartbeat       Key = 12
-	KeyLeaveGroup      Key = 13
-	KeySyncGroup       Key = 14
-	KeyAPIVersions     Key = 18
-	KeyCreateTopics    Key = 19
-	KeyDeleteTopics    Key = 20
-	KeyInitProducerID  Key = 22
-	KeyDescribeCluster Key = 60
+	KeyProduce              Key = 0
+	KeyFetch                Key = 1
+	KeyListOffsets          Key = 2
+	KeyMetadata             Key = 3
+	KeyOffsetCommit         Key = 8
+	KeyOffsetFetch          Key = 9
+	KeyFindCoordinator      Key = 10
+	KeyJoinGroup            Key = 11
+	KeyHeartbeat            Key = 12
+	KeyLeaveGroup           Key = 13
+	KeySyncGroup            Key = 14
+	KeyAPIVersions          Key = 18
+	KeyCreateTopics         Key = 19
+	KeyDeleteTopics         Key = 20
+	KeyInitProducerID       Key = 22
+	KeyOffsetForLeaderEpoch Key = 23
+	KeyAddPartitionsToTxn   Key = 24
+	KeyAddOffsetsToTxn      Key = 25
+	KeyEndTxn               Key = 26
+	KeyWriteTxnMarkers      Key = 27
+	KeyTxnOffsetCommit      Key = 28
+	KeyDescribeCluster      Key = 60
+	KeyDescribeProducers    Key = 61
+	KeyDescribeTransactions Key = 65
+	KeyListTransactions     Key = 66
 
-	keyEnd = 61
+	keyEnd = 67
 )
 
 // UUID is a topic ID; the zero UUID means none.
@@ -50,22 +59,31 @@ type api struct {
 // Left out at the low end is what Kafka 4.0 has dropped (KIP-896), and at the
 // high end what no released client sends to a broker of this kind.
 var apis = [keyEnd]api{
-	KeyProduce:         {"Produce", 3, 13, 9},
-	KeyFetch:           {"Fetch", 4, 18, 12},
-	KeyListOffsets:     {"ListOffsets", 1, 10, 6},
-	KeyMetadata:        {"Metadata", 0, 13, 9},
-	KeyOffsetCommit:    {"OffsetCommit", 2, 8, 8},
-	KeyOffsetFetch:     {"OffsetFetch", 1, 8, 6},
-	KeyFindCoordinator: {"FindCoordinator", 0, 5, 3},
-	KeyJoinGroup:       {"JoinGroup", 0, 9, 6},
-	KeyHeartbeat:       {"Heartbeat", 0, 4, 4},
-	KeyLeaveGroup:      {"LeaveGroup", 0, 5, 4},
-	KeySyncGroup:       {"SyncGroup", 0, 5, 4},
-	KeyAPIVersions:     {"ApiVersions", 0, 4, 3},
-	KeyCreateTopics:    {"CreateTopics", 2, 7, 5},
-	KeyDeleteTopics:    {"DeleteTopics", 1, 6, 4},
-	KeyInitProducerID:  {"InitProducerId", 0, 5, 2},
-	KeyDescribeCluster: {"DescribeCluster", 0, 2, 0},
+	KeyProduce:              {"Produce", 3, 13, 9},
+	KeyFetch:                {"Fetch", 4, 18, 12},
+	KeyListOffsets:          {"ListOffsets", 1, 11, 6},
+	KeyMetadata:             {"Metadata", 0, 13, 9},
+	KeyOffsetCommit:         {"OffsetCommit", 2, 10, 8},
+	KeyOffsetFetch:          {"OffsetFetch", 1, 10, 6},
+	KeyFindCoordinator:      {"FindCoordinator", 0, 6, 3},
+	KeyJoinGroup:            {"JoinGroup", 0, 9, 6},
+	KeyHeartbeat:            {"Heartbeat", 0, 4, 4},
+	KeyLeaveGroup:           {"LeaveGroup", 0, 5, 4},
+	KeySyncGroup:            {"SyncGroup", 0, 5, 4},
+	KeyAPIVersions:          {"ApiVersions", 0, 4, 3},
+	KeyCreateTopics:         {"CreateTopics", 2, 7, 5},
+	KeyDeleteTopics:         {"DeleteTopics", 1, 6, 4},
+	KeyInitProducerID:       {"InitProducerId", 0, 5, 2},
+	KeyOffsetForLeaderEpoch: {"OffsetForLeaderEpoch", 2, 4, 4},
+	KeyAddPartitionsToTxn:   {"AddPartitionsToTxn", 0, 5, 3},
+	KeyAddOffsetsToTxn:      {"AddOffsetsToTxn", 0, 4, 3},
+	KeyEndTxn:               {"EndTxn", 0, 5, 3},
+	KeyWriteTxnMarkers:      {"WriteTxnMarkers", 1, 2, 1},
+	KeyTxnOffsetCommit:      {"TxnOffsetCommit", 0, 5, 3},
+	KeyDescribeCluster:      {"DescribeCluster", 0, 2, 0},
+	KeyDescribeProducers:    {"DescribeProducers", 0, 0, 0},
+	KeyDescribeTransactions: {"DescribeTransactions", 0, 0, 0},
+	KeyListTransactions:     {"ListTransactions", 0, 2, 0},
 }
 
 // find returns the table's row for k, nil if k has no codec.

@@ -126,8 +126,26 @@ func newRequest(k Key) Message {
 		return new(DeleteTopicsRequest)
 	case KeyInitProducerID:
 		return new(InitProducerIDRequest)
+	case KeyOffsetForLeaderEpoch:
+		return new(OffsetForLeaderEpochRequest)
+	case KeyAddPartitionsToTxn:
+		return new(AddPartitionsToTxnRequest)
+	case KeyAddOffsetsToTxn:
+		return new(AddOffsetsToTxnRequest)
+	case KeyEndTxn:
+		return new(EndTxnRequest)
+	case KeyWriteTxnMarkers:
+		return new(WriteTxnMarkersRequest)
+	case KeyTxnOffsetCommit:
+		return new(TxnOffsetCommitRequest)
 	case KeyDescribeCluster:
 		return new(DescribeClusterRequest)
+	case KeyDescribeProducers:
+		return new(DescribeProducersRequest)
+	case KeyDescribeTransactions:
+		return new(DescribeTransactionsRequest)
+	case KeyListTransactions:
+		return new(ListTransactionsRequest)
 	}
 	return nil
 }
@@ -164,8 +182,26 @@ func newResponse(k Key) Message {
 		return new(DeleteTopicsResponse)
 	case KeyInitProducerID:
 		return new(InitProducerIDResponse)
+	case KeyOffsetForLeaderEpoch:
+		return new(OffsetForLeaderEpochResponse)
+	case KeyAddPartitionsToTxn:
+		return new(AddPartitionsToTxnResponse)
+	case KeyAddOffsetsToTxn:
+		return new(AddOffsetsToTxnResponse)
+	case KeyEndTxn:
+		return new(EndTxnResponse)
+	case KeyWriteTxnMarkers:
+		return new(WriteTxnMarkersResponse)
+	case KeyTxnOffsetCommit:
+		return new(TxnOffsetCommitResponse)
 	case KeyDescribeCluster:
 		return new(DescribeClusterResponse)
+	case KeyDescribeProducers:
+		return new(DescribeProducersResponse)
+	case KeyDescribeTransactions:
+		return new(DescribeTransactionsResponse)
+	case KeyListTransactions:
+		return new(ListTransactionsResponse)
 	}
 	return nil
 }

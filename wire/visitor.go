@@ -127,6 +127,15 @@ func (v *visitor) nullStrSince(version int16, p **string) {
 	v.dst = prim.AppendString(v.dst, s, v.flexible)
 }
 
+// topic is a topic's name and, from a version on, its ID in place of it.
+func (v *visitor) topic(name *string, id *UUID, byID int16) {
+	if v.version >= byID {
+		v.uuid(id)
+		return
+	}
+	v.str(name)
+}
+
 // bytes is a byte string that cannot be null; decoded, it is a view.
 func (v *visitor) bytes(p *[]byte) {
 	if v.decoding {
@@ -268,6 +277,11 @@ func readArray[T any](v *visitor, minSize int, nullable bool, each func(*T, *vis
 // int32s is an array of int32 that cannot be null.
 func (v *visitor) int32s(p *[]int32) {
 	array(v, p, 4, func(x *int32, v *visitor) { v.int32(x) })
+}
+
+// int64s is an array of int64 that cannot be null.
+func (v *visitor) int64s(p *[]int64) {
+	array(v, p, 8, func(x *int64, v *visitor) { v.int64(x) })
 }
 
 // strs is an array of strings; neither it nor they can be null.
