@@ -106,6 +106,12 @@ func alignDefaults(m kmsgMessage, version int16) {
 		if version < 10 {
 			m.TimeoutMillis = 0
 		}
+	case *kmsg.UpdateFeaturesRequest:
+		if version < 1 { // Kafka: "default": "1"
+			for i := range m.FeatureUpdates {
+				m.FeatureUpdates[i].UpgradeType = FeatureUpgrade
+			}
+		}
 	case *kmsg.FetchRequest:
 		if version >= 15 { // one field says it in all versions of ours
 			m.ReplicaID = m.ReplicaState.ID

@@ -118,12 +118,20 @@ func newRequest(k Key) Message {
 		return new(LeaveGroupRequest)
 	case KeySyncGroup:
 		return new(SyncGroupRequest)
+	case KeyDescribeGroups:
+		return new(DescribeGroupsRequest)
+	case KeyListGroups:
+		return new(ListGroupsRequest)
+	case KeySASLHandshake:
+		return new(SASLHandshakeRequest)
 	case KeyAPIVersions:
 		return new(APIVersionsRequest)
 	case KeyCreateTopics:
 		return new(CreateTopicsRequest)
 	case KeyDeleteTopics:
 		return new(DeleteTopicsRequest)
+	case KeyDeleteRecords:
+		return new(DeleteRecordsRequest)
 	case KeyInitProducerID:
 		return new(InitProducerIDRequest)
 	case KeyOffsetForLeaderEpoch:
@@ -138,6 +146,46 @@ func newRequest(k Key) Message {
 		return new(WriteTxnMarkersRequest)
 	case KeyTxnOffsetCommit:
 		return new(TxnOffsetCommitRequest)
+	case KeyDescribeACLs:
+		return new(DescribeACLsRequest)
+	case KeyCreateACLs:
+		return new(CreateACLsRequest)
+	case KeyDeleteACLs:
+		return new(DeleteACLsRequest)
+	case KeyDescribeConfigs:
+		return new(DescribeConfigsRequest)
+	case KeyAlterConfigs:
+		return new(AlterConfigsRequest)
+	case KeyDescribeLogDirs:
+		return new(DescribeLogDirsRequest)
+	case KeySASLAuthenticate:
+		return new(SASLAuthenticateRequest)
+	case KeyCreatePartitions:
+		return new(CreatePartitionsRequest)
+	case KeyDeleteGroups:
+		return new(DeleteGroupsRequest)
+	case KeyElectLeaders:
+		return new(ElectLeadersRequest)
+	case KeyIncrementalAlterConfigs:
+		return new(IncrementalAlterConfigsRequest)
+	case KeyAlterPartitionReassignments:
+		return new(AlterPartitionReassignmentsRequest)
+	case KeyListPartitionReassignments:
+		return new(ListPartitionReassignmentsRequest)
+	case KeyOffsetDelete:
+		return new(OffsetDeleteRequest)
+	case KeyDescribeClientQuotas:
+		return new(DescribeClientQuotasRequest)
+	case KeyAlterClientQuotas:
+		return new(AlterClientQuotasRequest)
+	case KeyDescribeUserSCRAMCredentials:
+		return new(DescribeUserSCRAMCredentialsRequest)
+	case KeyAlterUserSCRAMCredentials:
+		return new(AlterUserSCRAMCredentialsRequest)
+	case KeyDescribeQuorum:
+		return new(DescribeQuorumRequest)
+	case KeyUpdateFeatures:
+		return new(UpdateFeaturesRequest)
 	case KeyDescribeCluster:
 		return new(DescribeClusterRequest)
 	case KeyDescribeProducers:
@@ -146,6 +194,14 @@ func newRequest(k Key) Message {
 		return new(DescribeTransactionsRequest)
 	case KeyListTransactions:
 		return new(ListTransactionsRequest)
+	case KeyConsumerGroupHeartbeat:
+		return new(ConsumerGroupHeartbeatRequest)
+	case KeyConsumerGroupDescribe:
+		return new(ConsumerGroupDescribeRequest)
+	case KeyListConfigResources:
+		return new(ListConfigResourcesRequest)
+	case KeyDescribeTopicPartitions:
+		return new(DescribeTopicPartitionsRequest)
 	}
 	return nil
 }
@@ -174,12 +230,20 @@ func newResponse(k Key) Message {
 		return new(LeaveGroupResponse)
 	case KeySyncGroup:
 		return new(SyncGroupResponse)
+	case KeyDescribeGroups:
+		return new(DescribeGroupsResponse)
+	case KeyListGroups:
+		return new(ListGroupsResponse)
+	case KeySASLHandshake:
+		return new(SASLHandshakeResponse)
 	case KeyAPIVersions:
 		return new(APIVersionsResponse)
 	case KeyCreateTopics:
 		return new(CreateTopicsResponse)
 	case KeyDeleteTopics:
 		return new(DeleteTopicsResponse)
+	case KeyDeleteRecords:
+		return new(DeleteRecordsResponse)
 	case KeyInitProducerID:
 		return new(InitProducerIDResponse)
 	case KeyOffsetForLeaderEpoch:
@@ -194,6 +258,46 @@ func newResponse(k Key) Message {
 		return new(WriteTxnMarkersResponse)
 	case KeyTxnOffsetCommit:
 		return new(TxnOffsetCommitResponse)
+	case KeyDescribeACLs:
+		return new(DescribeACLsResponse)
+	case KeyCreateACLs:
+		return new(CreateACLsResponse)
+	case KeyDeleteACLs:
+		return new(DeleteACLsResponse)
+	case KeyDescribeConfigs:
+		return new(DescribeConfigsResponse)
+	case KeyAlterConfigs:
+		return new(AlterConfigsResponse)
+	case KeyDescribeLogDirs:
+		return new(DescribeLogDirsResponse)
+	case KeySASLAuthenticate:
+		return new(SASLAuthenticateResponse)
+	case KeyCreatePartitions:
+		return new(CreatePartitionsResponse)
+	case KeyDeleteGroups:
+		return new(DeleteGroupsResponse)
+	case KeyElectLeaders:
+		return new(ElectLeadersResponse)
+	case KeyIncrementalAlterConfigs:
+		return new(IncrementalAlterConfigsResponse)
+	case KeyAlterPartitionReassignments:
+		return new(AlterPartitionReassignmentsResponse)
+	case KeyListPartitionReassignments:
+		return new(ListPartitionReassignmentsResponse)
+	case KeyOffsetDelete:
+		return new(OffsetDeleteResponse)
+	case KeyDescribeClientQuotas:
+		return new(DescribeClientQuotasResponse)
+	case KeyAlterClientQuotas:
+		return new(AlterClientQuotasResponse)
+	case KeyDescribeUserSCRAMCredentials:
+		return new(DescribeUserSCRAMCredentialsResponse)
+	case KeyAlterUserSCRAMCredentials:
+		return new(AlterUserSCRAMCredentialsResponse)
+	case KeyDescribeQuorum:
+		return new(DescribeQuorumResponse)
+	case KeyUpdateFeatures:
+		return new(UpdateFeaturesResponse)
 	case KeyDescribeCluster:
 		return new(DescribeClusterResponse)
 	case KeyDescribeProducers:
@@ -202,6 +306,14 @@ func newResponse(k Key) Message {
 		return new(DescribeTransactionsResponse)
 	case KeyListTransactions:
 		return new(ListTransactionsResponse)
+	case KeyConsumerGroupHeartbeat:
+		return new(ConsumerGroupHeartbeatResponse)
+	case KeyConsumerGroupDescribe:
+		return new(ConsumerGroupDescribeResponse)
+	case KeyListConfigResources:
+		return new(ListConfigResourcesResponse)
+	case KeyDescribeTopicPartitions:
+		return new(DescribeTopicPartitionsResponse)
 	}
 	return nil
 }

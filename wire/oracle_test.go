@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -82,7 +83,8 @@ func label(s side, k Key, version int16) string { return fmt.Sprintf("%s%s/%d", 
 var kmsgNames = map[string][]string{
 	"APIKeys":                     {"ApiKeys"},
 	"Assignment":                  {"MemberAssignment"},
-	"Assignments":                 {"GroupAssignment", "ReplicaAssignment"},
+	"Assignments":                 {"GroupAssignment", "ReplicaAssignment", "Assignment"},
+	"AuthBytes":                   {"SASLAuthBytes"},
 	"BatchIndex":                  {"RelativeOffset"},
 	"BatchIndexErrorMessage":      {"ErrorMessage"},
 	"BrokerID":                    {"NodeID"},
@@ -92,32 +94,56 @@ var kmsgNames = map[string][]string{
 	"CommittedLeaderEpoch":        {"LeaderEpoch"},
 	"CommittedMetadata":           {"Metadata"},
 	"CommittedOffset":             {"Offset"},
+	"ConfigOperation":             {"Op"},
 	"ConfigSource":                {"Source"},
+	"ConfigurationKeys":           {"ConfigNames"},
+	"EntityName":                  {"Name"},
+	"EntityType":                  {"Type"},
 	"GenerationID":                {"Generation"},
+	"GroupEpoch":                  {"Epoch"},
 	"GroupID":                     {"Group"},
+	"GroupIDs":                    {"Groups"},
 	"GroupInstanceID":             {"InstanceID"},
+	"GroupState":                  {"State"},
+	"IsFutureKey":                 {"IsFuture"},
 	"IsrNodes":                    {"ISR"},
 	"Key":                         {"ApiKey"},
 	"KeyType":                     {"CoordinatorType"},
+	"LastKnownElr":                {"LastKnownELR"},
 	"Leader":                      {"LeaderID"},
 	"LeaderID":                    {"Leader"},
 	"LogAppendTimeMs":             {"LogAppendTime"},
+	"LogDir":                      {"Dir"},
 	"Max":                         {"MaxVersion"},
+	"Mechanisms":                  {"SupportedMechanisms"},
+	"MemberMetadata":              {"ProtocolMetadata"},
 	"Metadata":                    {"ProtocolMetadata"},
 	"Min":                         {"MinVersion"},
 	"Name":                        {"Topic"},
 	"NodeEndpoints":               {"Brokers"},
 	"PartitionIndex":              {"Partition"},
 	"PartitionIndexes":            {"Partitions"},
+	"PartitionSize":               {"Size"},
+	"PatternType":                 {"ResourcePatternType"},
+	"ProtocolData":                {"Protocol"},
 	"ProtocolName":                {"Protocol"},
 	"RackID":                      {"Rack"},
 	"RecordErrors":                {"ErrorRecords"},
 	"Records":                     {"RecordBatches"},
 	"ReplicaEpoch":                {"ReplicaState.Epoch"},
 	"ReplicaNodes":                {"Replicas"},
+	"ResourceName":                {"Name"},
+	"ResourceType":                {"Type"},
+	"Responses":                   {"Resources"},
+	"Results":                     {"Groups", "Resources", "Dirs", "Topics"},
+	"SessionLifetimeMs":           {"SessionLifetimeMillis"},
+	"SubscribedTopicNames":        {"SubscribedTopics"},
+	"Synonyms":                    {"ConfigSynonyms"},
 	"ThrottleTimeMs":              {"ThrottleMillis"},
 	"TopicAuthorizedOperations":   {"AuthorizedOperations"},
 	"TopicConfigErrorCode":        {"ConfigErrorCode"},
+	"TopicName":                   {"Topic"},
+	"Topics":                      {"TopicPartitions"},
 	"TransactionResult":           {"Committed"},
 	"TransactionStartTimeMs":      {"StartTimestamp"},
 	"TransactionState":            {"State"},
@@ -129,6 +155,8 @@ var kmsgNames = map[string][]string{
 var beyondOurs = map[string]bool{
 	"ApiVersionsRequest.ClusterID":                      true, // 5
 	"ApiVersionsRequest.NodeID":                         true, // 5
+	"DeleteGroupsResponseGroup.ErrorMessage":            true, // 3
+	"DescribeConfigsResponseResourceConfig.IsDefault":   true, // 0
 	"ListOffsetsRequestTopicPartition.MaxNumOffsets":    true, // 0
 	"ListOffsetsResponseTopicPartition.OldStyleOffsets": true, // 0
 	"OffsetCommitRequestTopicPartition.Timestamp":       true, // 1
@@ -192,6 +220,9 @@ func differ(path string, o, k reflect.Value) string {
 func differScalar(path string, o, k reflect.Value) string {
 	if !o.CanConvert(k.Type()) || o.Kind() != k.Kind() {
 		return fmt.Sprintf("%s: %s against kmsg's %s", path, o.Type(), k.Type())
+	}
+	if o.Kind() == reflect.Float64 { // bits, so that a NaN is equal to itself
+		o, k = reflect.ValueOf(math.Float64bits(o.Float())), reflect.ValueOf(math.Float64bits(k.Float()))
 	}
 	if a, b := o.Convert(k.Type()).Interface(), k.Interface(); a != b {
 		return fmt.Sprintf("%s: %v, kmsg %v", path, a, b)
@@ -322,8 +353,10 @@ func fill(rng *rand.Rand, v reflect.Value) {
 		v.SetString(string(randBytes(rng)))
 	case reflect.Bool:
 		v.SetBool(rng.IntN(2) == 0)
-	case reflect.Uint8:
-		v.SetUint(uint64(rng.IntN(256)))
+	case reflect.Uint8, reflect.Uint16:
+		v.SetUint(rng.Uint64() >> (64 - v.Type().Bits()))
+	case reflect.Float64: // NaNs, infinities and all
+		v.SetFloat(math.Float64frombits(uint64(randInt(rng))))
 	case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		v.SetInt(randInt(rng) >> (64 - v.Type().Bits()))
 	default:

@@ -132,7 +132,15 @@ func fillSparse(rng *rand.Rand, m Message) {
 		switch v.Kind() {
 		case reflect.Struct:
 			for i := range v.NumField() {
-				if f := v.Field(i); f.Kind() == reflect.Slice && f.Type().Elem().Kind() != reflect.Uint8 {
+				f := v.Field(i)
+				if f.Kind() == reflect.Pointer && f.Type().Elem().Kind() == reflect.Struct && rng.IntN(2) == 0 {
+					f.Set(reflect.New(f.Type().Elem()))
+					sparse(f.Elem(), depth)
+				}
+				if f.Kind() == reflect.Struct {
+					sparse(f, depth)
+				}
+				if f.Kind() == reflect.Slice && f.Type().Elem().Kind() != reflect.Uint8 {
 					sparse(f, depth)
 				}
 			}

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"math"
 	"unsafe" // Sizeof only
 
 	"github.com/streambus/streambus/wire/prim"
@@ -76,6 +77,23 @@ func (v *visitor) int64(p *int64) {
 	v.dst = prim.AppendInt64(v.dst, *p)
 }
 
+func (v *visitor) uint16(p *uint16) {
+	if v.decoding {
+		*p = uint16(v.r.Int16())
+		return
+	}
+	v.dst = prim.AppendInt16(v.dst, int16(*p))
+}
+
+// float64 is IEEE 754, big endian.
+func (v *visitor) float64(p *float64) {
+	if v.decoding {
+		*p = math.Float64frombits(uint64(v.r.Int64()))
+		return
+	}
+	v.dst = prim.AppendInt64(v.dst, int64(math.Float64bits(*p)))
+}
+
 func (v *visitor) uuid(p *UUID) {
 	if v.decoding {
 		*p = v.r.UUID()
@@ -92,6 +110,16 @@ func (v *visitor) code(p *ErrorCode) { v.int16((*int16)(p)) }
 func (v *visitor) str(p *string) {
 	if v.decoding {
 		*p = v.r.String(v.flexible)
+		return
+	}
+	v.dst = prim.AppendString(v.dst, *p, v.flexible)
+}
+
+// strView is a string that cannot be null; decoded, it is a view, for messages
+// that come before login and shall allocate nothing.
+func (v *visitor) strView(p *[]byte) {
+	if v.decoding {
+		*p = v.r.StringView(v.flexible, false)
 		return
 	}
 	v.dst = prim.AppendString(v.dst, *p, v.flexible)
@@ -274,6 +302,21 @@ func readArray[T any](v *visitor, minSize int, nullable bool, each func(*T, *vis
 	return s
 }
 
+// nullStruct is a struct that can be null: a byte, -1 for null and 1 for one that
+// is there, before it. Kafka takes any negative byte for null.
+func nullStruct[T any](v *visitor, p **T, visit func(*T, *visitor)) {
+	switch {
+	case !v.decoding && *p == nil:
+		v.dst = append(v.dst, 0xff)
+	case !v.decoding:
+		v.dst = append(v.dst, 1)
+		visit(*p, v)
+	case v.r.Int8() >= 0 && !v.r.Failed() && v.r.Charge(int(unsafe.Sizeof(**p))):
+		*p = new(T)
+		visit(*p, v)
+	}
+}
+
 // int32s is an array of int32 that cannot be null.
 func (v *visitor) int32s(p *[]int32) {
 	array(v, p, 4, func(x *int32, v *visitor) { v.int32(x) })
@@ -282,6 +325,21 @@ func (v *visitor) int32s(p *[]int32) {
 // int64s is an array of int64 that cannot be null.
 func (v *visitor) int64s(p *[]int64) {
 	array(v, p, 8, func(x *int64, v *visitor) { v.int64(x) })
+}
+
+// nullInt32s is an array of int32 that can be null.
+func (v *visitor) nullInt32s(p *[]int32) {
+	nullArray(v, p, 4, func(x *int32, v *visitor) { v.int32(x) })
+}
+
+// int8s is an array of int8 that cannot be null.
+func (v *visitor) int8s(p *[]int8) {
+	array(v, p, 1, func(x *int8, v *visitor) { v.int8(x) })
+}
+
+// nullStrs is an array of strings that can be null; they cannot.
+func (v *visitor) nullStrs(p *[]string) {
+	nullArray(v, p, 1, func(s *string, v *visitor) { v.str(s) })
 }
 
 // strs is an array of strings; neither it nor they can be null.
