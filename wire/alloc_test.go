@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestHotPathAllocations: what the produce and fetch paths do for each request
-// allocates nothing once their structs and buffers have been used.
+// TestHotPathAllocations: what the produce and fetch paths do for each request, and
+// what is decoded before login, allocates nothing once their structs and buffers have been used.
 func TestHotPathAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector's sync.Pool drops entries")
@@ -55,6 +55,16 @@ func hotPaths(t *testing.T, version int16, topics, partitions int) map[string]fu
 		body := Append(nil, &APIVersionsRequest{[]byte("kcat"), []byte("1.7")}, version)
 		var in APIVersionsRequest
 		paths["APIVersionsRequest.Decode"] = func() { must(in.Decode(version, body)) }
+	}
+	if Supported(KeySASLHandshake, version-3) == nil {
+		body := Append(nil, &SASLHandshakeRequest{[]byte("SCRAM-SHA-256")}, version-3)
+		var in SASLHandshakeRequest
+		paths["Decode of a SASLHandshakeRequest"] = func() { must(Decode(&in, version-3, body)) }
+	}
+	if Supported(KeySASLAuthenticate, version-3) == nil {
+		body := Append(nil, &SASLAuthenticateRequest{make([]byte, 100)}, version-3)
+		var in SASLAuthenticateRequest
+		paths["Decode of a SASLAuthenticateRequest"] = func() { must(Decode(&in, version-3, body)) }
 	}
 	frame := AppendRequestHeader(nil, RequestHeader{KeyHeartbeat, 4, 1, "client", true})
 	prefixed := append([]byte{0, 0, 0, byte(len(frame))}, frame...)

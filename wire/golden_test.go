@@ -7,6 +7,8 @@ import (
 	"testing"
 )
 
+func stringp(s string) *string { return &s }
+
 var countingID = UUID{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
 
 // Whole frames written by hand from Kafka's schemas, not by any codec: the
@@ -111,6 +113,58 @@ var goldenRequests = []struct {
 				PartitionMaxBytes: 1 << 20, LogStartOffset: 5, ReplicaDirectoryID: countingID, HighWatermark: 17,
 			}}}},
 			ForgottenTopics: []FetchRequestForgottenTopic{{TopicID: countingID, Partitions: []int32{7}}},
+		},
+	},
+	{
+		"EndTxn 5, commit",
+		`001a 0005 00000001 ffff 00  03 7478 0000000000000007 0002 01 00`,
+		RequestHeader{KeyEndTxn, 5, 1, "", false},
+		&EndTxnRequest{TransactionalID: "tx", ProducerID: 7, ProducerEpoch: 2, Committed: true},
+	},
+	{
+		"SaslHandshake 1, which has no tags in any version",
+		`0011 0001 00000001 0001 63  0005 504c41494e`,
+		RequestHeader{KeySASLHandshake, 1, 1, "c", true},
+		&SASLHandshakeRequest{Mechanism: []byte("PLAIN")},
+	},
+	{
+		"OffsetFetch 10 of a member of a consumer group",
+		`0009 000a 00000001 ffff 00
+		 02 02 67 02 6d 00000003 02 000102030405060708090a0b0c0d0e0f 02 00000007 00 00
+		 01 00`,
+		RequestHeader{KeyOffsetFetch, 10, 1, "", false},
+		&OffsetFetchRequest{Groups: []OffsetFetchRequestGroup{{
+			GroupID: "g", MemberID: stringp("m"), MemberEpoch: 3,
+			Topics: []OffsetFetchRequestTopic{{TopicID: countingID, PartitionIndexes: []int32{7}}},
+		}}, RequireStable: true},
+	},
+	{
+		"ConsumerGroupHeartbeat 1 that joins",
+		`0044 0001 00000001 ffff 00
+		 02 67 02 6d 00000000 00 00 00002710 02 02 74 00 00 01 00`,
+		RequestHeader{KeyConsumerGroupHeartbeat, 1, 1, "", false},
+		&ConsumerGroupHeartbeatRequest{
+			GroupID: "g", MemberID: "m", MemberEpoch: MemberEpochJoin, RebalanceTimeoutMs: 10000,
+			SubscribedTopicNames: []string{"t"}, Topics: []ConsumerGroupHeartbeatRequestTopic{},
+		},
+	},
+	{
+		"AlterClientQuotas 0, classic",
+		`0031 0000 00000001 ffff
+		 00000001 00000001 0004 75736572 ffff 00000001 0001 6b 3ff8000000000000 00 01`,
+		RequestHeader{KeyAlterClientQuotas, 0, 1, "", false},
+		&AlterClientQuotasRequest{Entries: []AlterClientQuotasRequestEntry{{
+			Entity: []AlterClientQuotasRequestEntity{{EntityType: "user"}},
+			Ops:    []AlterClientQuotasRequestOp{{Key: "k", Value: 1.5}},
+		}}, ValidateOnly: true},
+	},
+	{
+		"DescribeTopicPartitions 0, the next page",
+		`004b 0000 00000001 ffff 00  01 000007d0 01 02 74 00000005 00 00`,
+		RequestHeader{KeyDescribeTopicPartitions, 0, 1, "", false},
+		&DescribeTopicPartitionsRequest{
+			Topics: []DescribeTopicPartitionsRequestTopic{}, ResponsePartitionLimit: 2000,
+			Cursor: &DescribeTopicPartitionsCursor{"t", 5},
 		},
 	},
 	{
