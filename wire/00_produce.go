@@ -97,7 +97,11 @@ func (r *ProduceRequest) readBody(rd *prim.Reader, version int16) {
 }
 
 func (t *ProduceRequestTopic) read(rd *prim.Reader, version int16, flexible bool) {
-	t.Name, t.TopicID = readTopic(rd, version >= 13, flexible)
+	if version >= 13 {
+		t.TopicID = rd.UUID()
+	} else {
+		t.Name = rd.StringView(flexible, false)
+	}
 	n := rd.ArrayLen(flexible, false, minOf(flexible, 6, 8))
 	t.Partitions = resize(rd, t.Partitions, n)
 	for i := range t.Partitions {
@@ -124,7 +128,11 @@ func (r *ProduceRequest) append(dst []byte, version int16) []byte {
 	dst = prim.AppendLen(dst, len(r.Topics), flexible)
 	for i := range r.Topics {
 		t := &r.Topics[i]
-		dst = appendTopic(dst, t.Name, &t.TopicID, version >= 13, flexible)
+		if version >= 13 {
+			dst = append(dst, t.TopicID[:]...)
+		} else {
+			dst = prim.AppendString(dst, t.Name, flexible)
+		}
 		dst = prim.AppendLen(dst, len(t.Partitions), flexible)
 		for j := range t.Partitions {
 			p := &t.Partitions[j]
@@ -204,7 +212,11 @@ func (r *ProduceResponse) Append(dst []byte, version int16) []byte {
 	dst = prim.AppendLen(dst, len(r.Topics), flexible)
 	for i := range r.Topics {
 		t := &r.Topics[i]
-		dst = appendTopic(dst, t.Name, &t.TopicID, version >= 13, flexible)
+		if version >= 13 {
+			dst = append(dst, t.TopicID[:]...)
+		} else {
+			dst = prim.AppendString(dst, t.Name, flexible)
+		}
 		dst = prim.AppendLen(dst, len(t.Partitions), flexible)
 		for j := range t.Partitions {
 			dst = t.Partitions[j].append(dst, version, flexible)
@@ -274,7 +286,11 @@ func (r *ProduceResponse) readBody(rd *prim.Reader, version int16) {
 }
 
 func (t *ProduceResponseTopic) read(rd *prim.Reader, version int16, flexible bool) {
-	t.Name, t.TopicID = readTopic(rd, version >= 13, flexible)
+	if version >= 13 {
+		t.TopicID = rd.UUID()
+	} else {
+		t.Name = rd.StringView(flexible, false)
+	}
 	// 22 bytes and, as a version has it, LogStartOffset, RecordErrors,
 	// ErrorMessage and tags: the least of all versions is version 3's.
 	t.Partitions = resize(rd, t.Partitions, rd.ArrayLen(flexible, false, 22))

@@ -149,7 +149,11 @@ func (r *FetchRequest) readTopics(rd *prim.Reader, version int16, flexible bool)
 	r.Topics = resize(rd, r.Topics, rd.ArrayLen(flexible, false, minOf(flexible, 3, 6)))
 	for i := range r.Topics {
 		t := &r.Topics[i]
-		t.Name, t.TopicID = readTopic(rd, version >= 13, flexible)
+		if version >= 13 {
+			t.TopicID = rd.UUID()
+		} else {
+			t.Name = rd.StringView(flexible, false)
+		}
 		t.Partitions = resize(rd, t.Partitions, rd.ArrayLen(flexible, false, 16))
 		for j := range t.Partitions {
 			t.Partitions[j].read(rd, version)
@@ -206,7 +210,11 @@ func (r *FetchRequest) readForgotten(rd *prim.Reader, version int16, flexible bo
 	r.ForgottenTopics = resize(rd, r.ForgottenTopics, rd.ArrayLen(flexible, false, minOf(flexible, 3, 6)))
 	for i := range r.ForgottenTopics {
 		t := &r.ForgottenTopics[i]
-		t.Name, t.TopicID = readTopic(rd, version >= 13, flexible)
+		if version >= 13 {
+			t.TopicID = rd.UUID()
+		} else {
+			t.Name = rd.StringView(flexible, false)
+		}
 		t.Partitions = resize(rd, t.Partitions, rd.ArrayLen(flexible, false, 4))
 		for j := range t.Partitions {
 			t.Partitions[j] = rd.Int32()
@@ -289,7 +297,11 @@ func (r *FetchRequest) appendTags(dst []byte, version int16) []byte {
 }
 
 func (t *FetchRequestTopic) append(dst []byte, version int16, flexible bool) []byte {
-	dst = appendTopic(dst, t.Name, &t.TopicID, version >= 13, flexible)
+	if version >= 13 {
+		dst = append(dst, t.TopicID[:]...)
+	} else {
+		dst = prim.AppendString(dst, t.Name, flexible)
+	}
 	dst = prim.AppendLen(dst, len(t.Partitions), flexible)
 	for i := range t.Partitions {
 		p := &t.Partitions[i]
@@ -330,7 +342,11 @@ func (p *FetchRequestPartition) appendTags(dst []byte, version int16, flexible b
 }
 
 func (t *FetchRequestForgottenTopic) append(dst []byte, version int16, flexible bool) []byte {
-	dst = appendTopic(dst, t.Name, &t.TopicID, version >= 13, flexible)
+	if version >= 13 {
+		dst = append(dst, t.TopicID[:]...)
+	} else {
+		dst = prim.AppendString(dst, t.Name, flexible)
+	}
 	dst = prim.AppendLen(dst, len(t.Partitions), flexible)
 	for _, p := range t.Partitions {
 		dst = prim.AppendInt32(dst, p)

@@ -153,7 +153,11 @@ func (r *FetchResponse) appendBody(dst []byte, cuts []Cut, version int16) ([]byt
 	dst = prim.AppendLen(dst, len(r.Topics), flexible)
 	for i := range r.Topics {
 		t := &r.Topics[i]
-		dst = appendTopic(dst, t.Name, &t.TopicID, version >= 13, flexible)
+		if version >= 13 {
+			dst = append(dst, t.TopicID[:]...)
+		} else {
+			dst = prim.AppendString(dst, t.Name, flexible)
+		}
 		dst = prim.AppendLen(dst, len(t.Partitions), flexible)
 		dst, cuts = t.appendPartitions(dst, cuts, i, version, flexible)
 		dst = appendNoTags(dst, flexible)

@@ -50,7 +50,11 @@ func (r *FetchResponse) readBody(rd *prim.Reader, version int16) {
 	r.Topics = resize(rd, r.Topics, rd.ArrayLen(flexible, false, minOf(flexible, 3, 6)))
 	for i := range r.Topics {
 		t := &r.Topics[i]
-		t.Name, t.TopicID = readTopic(rd, version >= 13, flexible)
+		if version >= 13 {
+			t.TopicID = rd.UUID()
+		} else {
+			t.Name = rd.StringView(flexible, false)
+		}
 		// version 4: 22 bytes and the lengths of two null arrays
 		t.Partitions = resize(rd, t.Partitions, rd.ArrayLen(flexible, false, 30))
 		for j := range t.Partitions {

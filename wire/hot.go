@@ -58,22 +58,6 @@ func minOf(flexible bool, compact, classic int) int {
 	return classic
 }
 
-// readTopic reads what names a topic: its name, a view, or from some version on
-// its ID. The other one is set to nothing.
-func readTopic(rd *prim.Reader, byID, flexible bool) (name []byte, id UUID) {
-	if byID {
-		return nil, rd.UUID()
-	}
-	return rd.StringView(flexible, false), UUID{}
-}
-
-func appendTopic(dst, name []byte, id *UUID, byID, flexible bool) []byte {
-	if byID {
-		return append(dst, id[:]...)
-	}
-	return prim.AppendString(dst, name, flexible)
-}
-
 // LeaderIDAndEpoch is the current leader of a partition, told to a client that
 // asked the wrong broker (KIP-951).
 type LeaderIDAndEpoch struct {
