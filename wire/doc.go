@@ -31,15 +31,17 @@
 // walks in either direction (visitor.go); decoding allocates strings and
 // slices. Produce, Fetch and the ApiVersions request are coded by hand, because
 // they are the hot path or come before login: what they hold of the frame are
-// views, and decoding again into the same struct allocates nothing. To the
-// caller all are a Message.
+// views, and decoding again into the same struct allocates nothing. That holds
+// for the two SASL requests, too, which hold nothing but a view and so need no
+// code of their own. To the caller all are a Message.
 //
 // # Names
 //
 // Fields have the names of Kafka's schemas in Go casing (TopicID, ErrorCode,
 // ThrottleTimeMs), with these exceptions, so that one word means one thing: a
 // list of topics is always Topics, of partitions Partitions, a topic's name
-// Name, a partition's number PartitionIndex. A comment "7+" or "2 to 4" gives
+// Name, a partition's number PartitionIndex. Initialisms are Go's (ACLs, SASL,
+// SCRAM) in identifiers and Kafka's in Key.String. A comment "7+" or "2 to 4" gives
 // the versions that carry a field; without one all versions that are coded do.
 //
 // # Invariants

@@ -176,7 +176,7 @@ func TestDensestArrays(t *testing.T) {
 // TestDensestMessages: well-formed messages of very many empty elements, on each
 // level of nesting. They decode or run out of budget.
 func TestDensestMessages(t *testing.T) {
-	const many = 8000 / slowdown
+	const many = max(5000/slowdown, 2000)
 	refused := 0
 	forEach(func(s side, k Key, version int16) {
 		if a := apis[k]; version != a.min && version != a.flexible && version != a.max {
