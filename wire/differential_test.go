@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-const differentialRounds = 60 / slowdown
+const differentialRounds = 40 / slowdown
 
 // TestDifferentialFromKmsg: what kmsg encodes, we decode to the same values,
 // and encode to the same bytes.

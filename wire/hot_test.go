@@ -218,7 +218,7 @@ func TestReusedHotStructs(t *testing.T) {
 		k Key
 	}{{sides[0], KeyProduce}, {sides[1], KeyProduce}, {sides[0], KeyFetch}, {sides[1], KeyFetch}, {sides[0], KeyAPIVersions}} {
 		used := c.s.ours(c.k)
-		for range 2000 / slowdown {
+		for range 1200 / slowdown {
 			version := apis[c.k].min + int16(rng.IntN(int(apis[c.k].max-apis[c.k].min)+1))
 			body := Append(nil, randomOurs(rng, c.s, c.k, version), version)
 			if rng.IntN(5) == 0 && len(body) > 0 { // a failed decode in between
