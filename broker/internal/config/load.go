@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 )
+
+// Default is the Source of a Value that nobody has set.
+const Default = "default"
 
 // Config is a value for every key of the table (C2). It does not change.
 type Config struct {
@@ -32,9 +36,9 @@ type entry struct {
 
 // Load reads all sources. The error, if any, is ErrInvalid and names every fault (C3); a file that cannot be read is one.
 func Load(s Sources) (*Config, error) {
-	l := loader{cfg: &Config{values: map[string]Value{}}}
+	l := loader{cfg: &Config{values: map[string]Value{}}, other: map[string]Value{}}
 	for i := range Defs {
-		v, fault := Defs[i].parse(Defs[i].Default, "default")
+		v, fault := Defs[i].parse(Defs[i].Default, Default)
 		if fault != "" {
 			panic(fmt.Sprintf("config: default of %s: %s", Defs[i].Name, fault))
 		}
@@ -55,7 +59,8 @@ func Load(s Sources) (*Config, error) {
 	if s.DataDir != "" {
 		l.put(entry{"log.dirs", s.DataDir, "--data-dir"})
 	}
-	l.across()
+	l.convert()
+	l.faults = append(l.faults, across(l.cfg.Value)...)
 	if len(l.faults) > 0 {
 		return nil, fmt.Errorf("%w:\n  %s", ErrInvalid, strings.Join(l.faults, "\n  "))
 	}
@@ -64,6 +69,7 @@ func Load(s Sources) (*Config, error) {
 
 type loader struct {
 	cfg    *Config
+	other  map[string]Value // by alias: what was given in another unit
 	faults []string
 }
 
@@ -147,6 +153,9 @@ func (l *loader) put(e entry) {
 	}
 	d := Find(e.key)
 	if d == nil {
+		if l.alias(e) {
+			return
+		}
 		if why, ok := foreign[e.key]; ok {
 			l.cfg.Warnings = append(l.cfg.Warnings, fmt.Sprintf("%s: %s has no effect here: %s", e.source, e.key, why))
 			return
@@ -162,29 +171,73 @@ func (l *loader) put(e entry) {
 	l.cfg.values[d.Name] = v
 }
 
-// across checks what concerns two keys.
-func (l *loader) across() {
-	lo, hi := l.cfg.values["group.min.session.timeout.ms"], l.cfg.values["group.max.session.timeout.ms"]
-	if lo.Num > hi.Num {
-		l.fault("group.min.session.timeout.ms = %d (%s) is above group.max.session.timeout.ms = %d (%s)", lo.Num, lo.Source, hi.Num, hi.Source)
-	}
-	batch, request := l.cfg.values["message.max.bytes"], l.cfg.values["socket.request.max.bytes"]
-	if batch.Num > request.Num {
-		l.fault("message.max.bytes = %d (%s) is above socket.request.max.bytes = %d (%s): such a batch could never arrive",
-			batch.Num, batch.Source, request.Num, request.Source)
-	}
-	file := l.cfg.values["commit.log.file.bytes"]
-	if batch.Num+64*kib > file.Num {
-		l.fault("message.max.bytes = %d (%s) does not fit a commit-log file: commit.log.file.bytes = %d (%s)",
-			batch.Num, batch.Source, file.Num, file.Source)
+// convert takes over what was given in another unit, where the key itself was not given.
+func (l *loader) convert() {
+	for _, a := range aliases {
+		if v, given := l.other[a.name]; given && l.cfg.values[a.key].Source == Default {
+			l.cfg.values[a.key] = v
+		}
 	}
 }
 
-// Find gives the definition of a key, or nil.
-func Find(name string) *Def {
-	for i := range Defs {
-		if Defs[i].Name == name {
-			return &Defs[i]
+// alias takes a key that is another unit of one of the table. It says false where it is none.
+func (l *loader) alias(e entry) bool {
+	for _, a := range aliases {
+		if a.name != e.key {
+			continue
+		}
+		n, err := strconv.ParseInt(strings.TrimSpace(e.raw), 10, 32)
+		if n > 0 {
+			n *= a.factor
+		}
+		v, fault := Find(a.key).parse(strconv.FormatInt(n, 10), e.source)
+		if err != nil {
+			fault = "it must be a whole number"
+		}
+		if fault != "" {
+			l.fault("%s: %s = %q (%s in other units): %s", e.source, e.key, e.raw, a.key, fault)
+		}
+		l.other[a.name] = v
+		return true
+	}
+	return false
+}
+
+// across checks what concerns two keys of the broker, and gives the faults.
+func across(value func(name string) Value) (faults []string) {
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	for _, pair := range [][2]string{
+		{"group.min.session.timeout.ms", "group.max.session.timeout.ms"},
+		{"group.consumer.min.session.timeout.ms", "group.consumer.session.timeout.ms"},
+		{"group.consumer.session.timeout.ms", "group.consumer.max.session.timeout.ms"},
+		{"group.consumer.min.heartbeat.interval.ms", "group.consumer.heartbeat.interval.ms"},
+		{"group.consumer.heartbeat.interval.ms", "group.consumer.max.heartbeat.interval.ms"},
+		{"log.cleaner.min.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms"},
+	} {
+		if lo, hi := value(pair[0]), value(pair[1]); lo.Num > hi.Num {
+			fault("%s = %d (%s) is above %s = %d (%s)", pair[0], lo.Num, lo.Source, pair[1], hi.Num, hi.Source)
+		}
+	}
+	batch, request := value("message.max.bytes"), value("socket.request.max.bytes")
+	if batch.Num > request.Num {
+		fault("message.max.bytes = %d (%s) is above socket.request.max.bytes = %d (%s): such a batch could never arrive",
+			batch.Num, batch.Source, request.Num, request.Source)
+	}
+	file := value("commit.log.file.bytes")
+	if batch.Num+64*kib > file.Num {
+		fault("message.max.bytes = %d (%s) does not fit a commit-log file: commit.log.file.bytes = %d (%s)",
+			batch.Num, batch.Source, file.Num, file.Source)
+	}
+	return faults
+}
+
+// Find gives the definition of a key of the broker, or nil.
+func Find(name string) *Def { return find(Defs, name) }
+
+func find(table []Def, name string) *Def {
+	for i := range table {
+		if table[i].Name == name {
+			return &table[i]
 		}
 	}
 	return nil

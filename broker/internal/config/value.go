@@ -12,6 +12,7 @@ import (
 type Value struct {
 	Raw    string
 	Num    int64    // Int and Long
+	Real   float64  // Double
 	On     bool     // Bool
 	Items  []string // List
 	Source string   // "default", "file:line", "environment NAME", "--set"
@@ -37,6 +38,12 @@ func (d *Def) parse(raw, source string) (v Value, fault string) {
 		}
 	case List:
 		v.Items = splitList(v.Raw)
+	case Double:
+		f, ok := real(v.Raw)
+		if !ok {
+			return v, "it must be a number"
+		}
+		v.Real = f
 	}
 	if d.Check != nil {
 		fault = d.Check(v)
