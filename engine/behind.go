@@ -318,7 +318,7 @@ func (p *part) append(run []pending, now time.Time) (recap []byte) {
 		}
 	}
 	p.dirty, p.touched = true, now
-	if l.o.Durability != Fsync {
+	if l.opts().Durability != Fsync {
 		l.flushed = l.written
 	}
 	l.lsn = max(l.lsn, run[len(run)-1].at)

@@ -158,7 +158,7 @@ func (l *Log) state(clean bool) (s commit.LogState, d due) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s = commit.LogState{
-		ID: l.id, Name: l.name, Start: l.start, End: l.written, LSN: l.lsn, Cuts: l.cuts, Unlogged: l.o.Durability != Fsync, Cutting: l.cutting,
+		ID: l.id, Name: l.name, Start: l.start, End: l.written, LSN: l.lsn, Cuts: l.cuts, Unlogged: l.opts().Durability != Fsync, Cutting: l.cutting,
 		Compacted: l.compacted, Cleaned: l.cleaned,
 	}
 	least := int64(recapBytes)

@@ -38,7 +38,8 @@ type compaction struct {
 
 // compact cleans a log if it is due. Errors end the attempt, and are the disk's end unless they pass.
 func (l *Log) compact(c *compaction) error {
-	if !l.o.Compact {
+	o := l.opts()
+	if !o.Compact {
 		return nil
 	}
 	l.sealing.Lock()
@@ -49,7 +50,7 @@ func (l *Log) compact(c *compaction) error {
 	parts, segs := l.cleanable()
 	defer release(parts)
 	now := l.e.o.Now().UnixMilli()
-	policy := compact.Policy{MinDirtyRatio: l.o.MinDirtyRatio, MinLagMs: l.o.MinCompactionLag.Milliseconds(), MaxLagMs: l.o.MaxCompactionLag.Milliseconds()}
+	policy := compact.Policy{MinDirtyRatio: o.MinDirtyRatio, MinLagMs: o.MinCompactionLag.Milliseconds(), MaxLagMs: o.MaxCompactionLag.Milliseconds()}
 	cleaned, stable := l.cleanBounds()
 	plan, due := compact.Choose(segs, cleaned, stable, policy, now)
 	if !due {
@@ -65,7 +66,7 @@ func (l *Log) compact(c *compaction) error {
 		}
 	}
 	err := c.cleaner.Begin(compact.Round{
-		Start: plan.Start, End: plan.End, NowMs: now, DeleteRetentionMs: l.o.DeleteRetention.Milliseconds(), KeepEmpty: l.keepsProducer,
+		Start: plan.Start, End: plan.End, NowMs: now, DeleteRetentionMs: o.DeleteRetention.Milliseconds(), KeepEmpty: l.keepsProducer,
 		Aborted: l.abortedBatches(),
 	})
 	if err == nil {
@@ -74,7 +75,7 @@ func (l *Log) compact(c *compaction) error {
 	if err != nil {
 		return err
 	}
-	for _, g := range compact.Group(segs, c.cleaner.Mapped(), l.o.SegmentBytes) {
+	for _, g := range compact.Group(segs, c.cleaner.Mapped(), o.SegmentBytes) {
 		i := slices.IndexFunc(parts, func(p *part) bool { return p.seg.Base == g[0].Base })
 		if err := l.cleanGroup(c, parts[i:i+len(g)]); err != nil {
 			return err
@@ -261,7 +262,7 @@ func each(buf []byte, f func(batch.Batch) (bool, error)) (used int64, more bool,
 
 // cleanGroup makes one segment of a group of neighbours.
 func (l *Log) cleanGroup(c *compaction, group []*part) error {
-	if err := l.e.checkReserve(&l.o, group[0].seg.Size()); err != nil {
+	if err := l.e.checkReserve(l.opts(), group[0].seg.Size()); err != nil {
 		return err
 	}
 	name := path.Join(l.dir, segment.Name(group[0].seg.Base))
@@ -351,7 +352,7 @@ func (l *Log) swap(name string, group []*part, markers []batch.Offset) error {
 	if err := bringIn(d, l.dir, group[0].seg.Base, behind); err != nil {
 		return err
 	}
-	fresh, err := segment.Open(d, l.dir, group[0].seg.Base, l.o.IndexIntervalBytes)
+	fresh, err := segment.Open(d, l.dir, group[0].seg.Base, l.opts().IndexIntervalBytes)
 	if err != nil {
 		return err
 	}

@@ -440,8 +440,8 @@ func (e *Engine) tellFailure() {
 		l.mu.Lock()
 		l.settled.Broadcast()
 		l.mu.Unlock()
-		if l.o.Observer != nil {
-			l.o.Observer.Failed(err)
+		if l.opts().Observer != nil {
+			l.opts().Observer.Failed(err)
 		}
 	}
 }

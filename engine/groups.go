@@ -64,7 +64,7 @@ func (t *sink) Flushed(at commit.LSN, group []commit.Entry) error {
 			ref.log.trimmed(ref.to)
 			close(ref.done)
 		case *part:
-			if ref.log.o.Durability == Fsync {
+			if ref.log.opts().Durability == Fsync {
 				ref.enlist(&group[i], at)
 				t.touch(ref.log)
 			}
@@ -88,8 +88,8 @@ func (l *Log) tell() {
 	end := l.taken // nobody but this goroutine moves it while told is below next
 	l.flushed = end
 	l.mu.Unlock()
-	if l.o.Observer != nil {
-		l.o.Observer.Flushed(end)
+	if l.opts().Observer != nil {
+		l.opts().Observer.Flushed(end)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -8,11 +8,11 @@ import (
 
 // flushLater has an Interval log synced when its time has come. Callers hold mu.
 func (l *Log) flushLater() {
-	if l.o.Durability != Interval {
+	if l.opts().Durability != Interval {
 		return
 	}
 	if l.timer == nil && !l.closed {
-		l.timer = time.AfterFunc(l.o.FlushInterval, func() {
+		l.timer = time.AfterFunc(l.opts().FlushInterval, func() {
 			if !l.e.chore(l.flushNow) {
 				l.flushNow()
 			}

@@ -99,7 +99,7 @@ func (l *Log) wanted(s commit.LogState) ([]batch.Offset, error) {
 		return nil, err
 	}
 	for len(bases) > 1 && bases[1] <= s.Start {
-		seg, err := segment.Open(l.e.o.FS, l.dir, bases[0], l.o.IndexIntervalBytes)
+		seg, err := segment.Open(l.e.o.FS, l.dir, bases[0], l.opts().IndexIntervalBytes)
 		if err != nil {
 			return nil, err
 		}
@@ -249,7 +249,7 @@ func (l *Log) openPart(base batch.Offset, last bool, k *known) (*part, error) {
 	} else if err := segment.Unseal(l.e.o.FS, l.dir, base); err != nil { // it is appended to again
 		return nil, err
 	}
-	seg, err := segment.Open(l.e.o.FS, l.dir, base, l.o.IndexIntervalBytes)
+	seg, err := segment.Open(l.e.o.FS, l.dir, base, l.opts().IndexIntervalBytes)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,8 +26,9 @@ type Log struct {
 	id   uint64
 	name string
 	dir  string
-	o    LogOptions
+	o    atomic.Pointer[LogOptions] // never changed, but replaced by SetOptions
 
+	setting sync.Mutex // held by SetOptions
 	growing sync.Mutex // held while files of the log come, grow or go: the only I/O that an append may wait for
 	writing sync.Mutex // held while batches that are behind are written to their segments
 
@@ -50,6 +52,7 @@ type Log struct {
 	epochs     epochs.History
 	recent     tail.Recent
 	rolling    bool // the last segment takes no more
+	rerouting  bool // SetOptions changes the committer: appends wait
 	growAsked  bool // a chore is under way that makes room
 	closed     bool
 	dropped    bool
@@ -73,16 +76,20 @@ type Log struct {
 
 func newLog(e *Engine, s commit.LogState, o LogOptions) *Log {
 	l := &Log{
-		e: e, id: s.ID, name: s.Name, dir: path.Join(e.o.Dir, s.Name), o: o,
+		e: e, id: s.ID, name: s.Name, dir: path.Join(e.o.Dir, s.Name),
 		start: s.Start, next: s.End, taken: s.End, flushed: s.End, told: s.End, written: s.End, lsn: s.LSN, cuts: s.Cuts, compacted: s.Compacted, cleaned: s.Cleaned,
 	}
 	l.settled.L = &l.mu
+	l.o.Store(&o)
 	return l
 }
 
+// opts are the options as they are now.
+func (l *Log) opts() *LogOptions { return l.o.Load() }
+
 // via is the committer that the log's batches go through.
 func (l *Log) via() *commit.Committer {
-	if l.o.Durability == Fsync {
+	if l.opts().Durability == Fsync {
 		return l.e.committer
 	}
 	return l.e.unlogged
@@ -128,25 +135,36 @@ type Appended struct {
 // b is in its segment; on error it keeps nothing and does not call it.
 // Errors: ErrTooLarge, ErrFull, ErrOutOfOrderSequence, ErrFencedProducer, ErrInvalidTxnState, ErrTooManyTransactions, ErrFailed, ErrClosed.
 func (l *Log) Append(b batch.Batch, epoch batch.Epoch, own Owner) (Appended, error) {
-	if len(b) > l.o.MaxBatchBytes || b.Control() && len(b) > segment.MaxControl {
-		return Appended{}, fmt.Errorf("%w: %d bytes, %s takes %d, and control batches of %d", ErrTooLarge, len(b), l.name, l.o.MaxBatchBytes, segment.MaxControl)
+	if most := l.opts().MaxBatchBytes; len(b) > most || b.Control() && len(b) > segment.MaxControl {
+		return Appended{}, fmt.Errorf("%w: %d bytes, %s takes %d, and control batches of %d", ErrTooLarge, len(b), l.name, most, segment.MaxControl)
 	}
-	if err := l.via().Admit(len(b)); err != nil {
+	for {
+		at, err := l.appendBy(l.via(), b, epoch, own)
+		if err != errRerouted {
+			return at, err
+		}
+	}
+}
+
+// errRerouted says that SetOptions has changed the way that the log's batches go, and nothing was taken.
+var errRerouted = errors.New("the log's committer has changed")
+
+// appendBy appends by way of one committer. Errors: those of Append, and errRerouted.
+func (l *Log) appendBy(via *commit.Committer, b batch.Batch, epoch batch.Epoch, own Owner) (at Appended, err error) {
+	if err := via.Admit(len(b)); err != nil {
 		return Appended{}, l.e.refusal(err)
 	}
-	var at Appended
 	var queued, borrowed bool
-	var err error
 	if held, by, ok := l.e.hold(b); ok {
-		if at, queued, err = l.append(held, epoch, by); !queued {
+		if at, queued, err = l.append(via, held, epoch, by); !queued {
 			by.Release()
 		}
 	} else {
-		at, queued, err = l.append(b, epoch, own)
+		at, queued, err = l.append(via, b, epoch, own)
 		borrowed = queued
 	}
 	if !queued {
-		l.via().Dismiss(len(b))
+		via.Dismiss(len(b))
 	}
 	if err == nil && !borrowed && own != nil {
 		own.Release()
@@ -162,12 +180,18 @@ func (e *Engine) hold(b batch.Batch) (held batch.Batch, by *tail.Chunk, ok bool)
 	return e.cache.Hold(b)
 }
 
-func (l *Log) append(b batch.Batch, epoch batch.Epoch, own Owner) (at Appended, queued bool, err error) {
+func (l *Log) append(via *commit.Committer, b batch.Batch, epoch batch.Epoch, own Owner) (at Appended, queued bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
+		for l.rerouting {
+			l.settled.Wait()
+		}
 		if l.closed {
 			return at, false, fmt.Errorf("%w: %s", ErrClosed, l.name)
+		}
+		if via != l.via() {
+			return at, false, errRerouted
 		}
 		base, duplicate, err := l.producers.Check(b)
 		if err != nil {
@@ -227,7 +251,7 @@ func (l *Log) hasRoom(b batch.Batch) bool {
 // mustRoll says whether b belongs into a new segment. An empty segment takes any batch.
 func (l *Log) mustRoll(b batch.Batch) bool {
 	seg := l.parts[len(l.parts)-1].seg
-	return l.tail > 0 && (l.tail+int64(len(b)) > l.o.SegmentBytes || int64(l.next-seg.Base)+int64(b.LastOffsetDelta()) > segment.MaxRelative || seg.Aborted().Full())
+	return l.tail > 0 && (l.tail+int64(len(b)) > l.opts().SegmentBytes || int64(l.next-seg.Base)+int64(b.LastOffsetDelta()) > segment.MaxRelative || seg.Aborted().Full())
 }
 
 // grow makes room for b: a new segment, or more of the last one (E5). Only one goroutine at a time does it for a log.
@@ -267,10 +291,10 @@ func (l *Log) roll(base batch.Offset) error {
 }
 
 func (l *Log) newSegment(base batch.Offset) (*segment.Segment, error) {
-	if err := l.e.checkReserve(&l.o, minStep); err != nil {
+	if err := l.e.checkReserve(l.opts(), minStep); err != nil {
 		return nil, err
 	}
-	seg, err := segment.Create(l.e.o.FS, l.dir, base, l.o.IndexIntervalBytes)
+	seg, err := segment.Create(l.e.o.FS, l.dir, base, l.opts().IndexIntervalBytes)
 	if err != nil {
 		return nil, l.e.growthError(err)
 	}
@@ -280,7 +304,7 @@ func (l *Log) newSegment(base batch.Offset) (*segment.Segment, error) {
 // growAhead has room made before it runs out, so that Append need not wait for it. Callers hold mu.
 func (l *Log) growAhead(seg *segment.Segment) {
 	had := seg.Allocated()
-	if l.growAsked || had >= l.o.SegmentBytes || had-l.tail > growStep(had)/2 {
+	if l.growAsked || had >= l.opts().SegmentBytes || had-l.tail > growStep(had)/2 {
 		return
 	}
 	l.growAsked = l.e.chore(func() {
@@ -315,8 +339,11 @@ const (
 // reserve makes sure that the file system has room for the segment up to need bytes at least.
 func (l *Log) reserve(seg *segment.Segment, need int64) error {
 	had := seg.Allocated() // only grow changes it
-	target := max(need, min(had+growStep(had), l.o.SegmentBytes))
-	if err := l.e.checkReserve(&l.o, target-had); err != nil {
+	target := max(need, min(had+growStep(had), l.opts().SegmentBytes))
+	if l.opts().Preallocate {
+		target = max(need, l.opts().SegmentBytes)
+	}
+	if err := l.e.checkReserve(l.opts(), target-had); err != nil {
 		return err
 	}
 	if err := seg.Allocate(target); err != nil {

@@ -105,6 +105,8 @@ type LogOptions struct {
 	RetentionTime      time.Duration // segments go when their newest record is older; 0: no limit
 	SegmentBytes       int64         // a segment is rolled before it would grow past this; default 1 GiB, at most 2 GiB - 1
 	SegmentAge         time.Duration // and when it was begun so long ago, by its first batch or by the start of the program; 0: no limit
+	SegmentJitter      time.Duration // each segment is begun up to so much before SegmentAge, so that those of many logs do not all end at once
+	Preallocate        bool          // room for a whole segment is reserved when it is begun, not in steps
 	IndexIntervalBytes int           // bytes of log per sparse index entry; default 4096
 	MaxBatchBytes      int           // the largest batch taken (ErrTooLarge); default 1 MiB + 12
 	Compact            bool          // of each key, keep the last record (after which others may be deleted by retention, too)

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"fmt"
+	"hash/fnv"
 	"time"
 
 	"github.com/streambus/streambus/engine/batch"
@@ -46,7 +48,7 @@ func (e *Engine) tidy(now time.Time) {
 // rollOld begins a new segment when the last one was begun too long ago (SegmentAge), so that its records can be deleted or compacted.
 // How long that is, is known to a TidyInterval.
 func (l *Log) rollOld(now time.Time) error {
-	if l.o.SegmentAge == 0 || now.IsZero() {
+	if l.opts().SegmentAge == 0 || now.IsZero() {
 		return nil
 	}
 	l.growing.Lock()
@@ -60,13 +62,24 @@ func (l *Log) rollOld(now time.Time) error {
 	if p.first.IsZero() {
 		p.first = now
 	}
-	l.rolling = now.Sub(p.first) > l.o.SegmentAge
+	l.rolling = now.Sub(p.first) > l.opts().SegmentAge-l.jitter(p)
 	roll, base := l.rolling, l.next
 	l.mu.Unlock()
 	if !roll {
 		return nil
 	}
 	return l.roll(base)
+}
+
+// jitter is how much before SegmentAge a segment is ended: as good as random, and the same at every look.
+func (l *Log) jitter(p *part) time.Duration {
+	most := min(l.opts().SegmentJitter, l.opts().SegmentAge)
+	if most <= 0 {
+		return 0
+	}
+	h := fnv.New64a()
+	_, _ = fmt.Fprintf(h, "%d %s %d", l.id, l.name, p.seg.Base) // never fails
+	return time.Duration(h.Sum64() % uint64(most))
 }
 
 // open lists the open logs.
@@ -99,8 +112,8 @@ func (l *Log) retained(now time.Time) batch.Offset {
 			next = min(next, l.parts[i+1].seg.Base)
 		}
 		size := p.seg.Size()
-		bySize := l.o.RetentionBytes > 0 && total-size >= l.o.RetentionBytes && i+1 < len(l.parts)
-		byTime := l.o.RetentionTime > 0 && size > 0 && !now.IsZero() && now.Sub(p.age(now)) > l.o.RetentionTime
+		bySize := l.opts().RetentionBytes > 0 && total-size >= l.opts().RetentionBytes && i+1 < len(l.parts)
+		byTime := l.opts().RetentionTime > 0 && size > 0 && !now.IsZero() && now.Sub(p.age(now)) > l.opts().RetentionTime
 		if !bySize && !byTime {
 			break
 		}

@@ -191,7 +191,7 @@ func (l *Log) cutAt(c *cut) (gone []*segment.Segment, err error) {
 		return nil, err
 	}
 	if err = segment.Unseal(l.e.o.FS, l.dir, c.seg.Base); err == nil {
-		c.fresh, err = segment.Open(l.e.o.FS, l.dir, c.seg.Base, l.o.IndexIntervalBytes)
+		c.fresh, err = segment.Open(l.e.o.FS, l.dir, c.seg.Base, l.opts().IndexIntervalBytes)
 	}
 	if err != nil {
 		return nil, l.e.growthError(err)
@@ -293,7 +293,7 @@ func (l *Log) cutFiles(c *cut, gone []*segment.Segment) error {
 	l.mu.Lock()
 	l.cutting = false
 	l.mu.Unlock()
-	if l.o.Durability != Fsync {
+	if l.opts().Durability != Fsync {
 		return l.e.checkpointNow()
 	}
 	return nil
