@@ -20,8 +20,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/streambus/streambus/engine/batch"
+	"github.com/streambus/streambus/engine/codec"
 	"github.com/streambus/streambus/engine/disk"
-	"github.com/streambus/streambus/engine/internal/codec"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

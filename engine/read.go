@@ -8,7 +8,7 @@ import (
 	"sync"
 
 	"github.com/streambus/streambus/engine/batch"
-	"github.com/streambus/streambus/engine/internal/codec"
+	"github.com/streambus/streambus/engine/codec"
 	"github.com/streambus/streambus/engine/internal/segment"
 	"github.com/streambus/streambus/engine/internal/tail"
 )

@@ -13,9 +13,9 @@ import (
 
 	"github.com/streambus/streambus/engine"
 	"github.com/streambus/streambus/engine/batch"
+	"github.com/streambus/streambus/engine/codec"
 	"github.com/streambus/streambus/engine/disk"
 	"github.com/streambus/streambus/engine/inspect"
-	"github.com/streambus/streambus/engine/internal/codec"
 	"go.uber.org/goleak"
 )
 

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/streambus/streambus/engine/batch"
-	"github.com/streambus/streambus/engine/internal/codec"
+	"github.com/streambus/streambus/engine/codec"
 )
 
 // Attribute bits of a batch: drawn in engine/batch/doc.go.

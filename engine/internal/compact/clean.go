@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"github.com/streambus/streambus/engine/batch"
-	"github.com/streambus/streambus/engine/internal/codec"
+	"github.com/streambus/streambus/engine/codec"
 )
 
 // Clean appends to dst what is to stay of b: the same bytes, a smaller batch, or nothing. Every batch of the log below Mapped

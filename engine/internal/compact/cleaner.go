@@ -6,7 +6,7 @@ import (
 	"math"
 
 	"github.com/streambus/streambus/engine/batch"
-	"github.com/streambus/streambus/engine/internal/codec"
+	"github.com/streambus/streambus/engine/codec"
 )
 
 // ErrUnreadable: the batch is what its producer sent, for its CRC is right, but its compressed records do not decompress, do

@@ -14,7 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/streambus/streambus/engine/batch"
-	"github.com/streambus/streambus/engine/internal/codec"
+	"github.com/streambus/streambus/engine/codec"
 )
 
 const (

@@ -1,7 +1,8 @@
 // Package codec compresses and decompresses the records section of a Kafka record batch: gzip, snappy, lz4, zstd.
 //
 // It knows no header, record, offset or file: bytes in, bytes out. It starts no goroutine, holds no dictionary, and has no
-// levels to set: the broker recompresses only what it has to rewrite (compaction), at each library's default level.
+// levels to set: the broker recompresses only what it has to (compaction, and topics with a compression.type of their own), at each
+// library's default level.
 //
 //	plain, err = codec.Decode(plain[:0], b.Codec(), b.Records(), 16<<20)
 //	out, err = codec.Encode(out, b.Codec(), plain)
