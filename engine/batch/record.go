@@ -8,7 +8,7 @@ import (
 // Record is one record of an uncompressed batch. Key, Value and header bytes are views into the batch; nil means null.
 type Record struct {
 	Offset    Offset
-	Timestamp int64 // ms
+	Timestamp int64 // ms; the broker's where it stamped the batch
 	Key       []byte
 	Value     []byte
 	headers   []byte
@@ -52,7 +52,9 @@ func (b Batch) Each(f func(Record) bool) error {
 			return fmt.Errorf("%w: record %d of %d does not parse", ErrCorrupt, i, b.Count())
 		}
 		r.Offset = b.BaseOffset() + Offset(delta)
-		r.Timestamp += b.BaseTimestamp()
+		if r.Timestamp += b.BaseTimestamp(); b.LogAppendTime() {
+			r.Timestamp = b.MaxTimestamp()
+		}
 		if !f(r) {
 			return nil
 		}
