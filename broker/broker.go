@@ -113,7 +113,7 @@ func (b *Broker) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	journal, err := partition.Open(b.engine, topics.MetadataTopic+"-0", 0, engine.LogOptions{Reserve: true})
+	journal, err := partition.Open(b.engine, topics.MetadataTopic+"-0", 0, meta.LogOptions())
 	if err != nil {
 		return err
 	}
