@@ -121,12 +121,7 @@ func (b *Broker) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	b.topics, err = topics.Open(ctx, b.engine, store, topics.Defaults{
-		Partitions: c.Int("num.partitions"), SegmentBytes: c.Long("log.segment.bytes"),
-		IndexIntervalBytes: c.Int("log.index.interval.bytes"), MaxBatchBytes: c.Int("message.max.bytes"),
-		FlushMessages: c.Long("log.flush.interval.messages"), FlushMs: c.Long("log.flush.interval.ms"),
-		RetentionBytes: c.Long("log.retention.bytes"), RetentionMs: c.Long("log.retention.ms"),
-	}, b.o.Logger)
+	b.topics, err = topics.Open(ctx, b.engine, store, config.NewLive(c), b.o.Logger)
 	if err != nil {
 		return err
 	}
@@ -149,13 +144,10 @@ func millis(c *config.Config, key string) time.Duration {
 func (b *Broker) offsetLogs(ctx context.Context, create bool) ([]group.Log, error) {
 	t := b.topics.Topic(topics.OffsetsTopic)
 	if t == nil && create {
-		_, err := b.topics.Create(ctx, topics.Spec{
-			Name: topics.OffsetsTopic, Internal: true, Partitions: b.o.Config.Int("offsets.topic.num.partitions"),
-			Settings: map[string]string{"cleanup.policy": "compact"},
-		})
-		if t = b.topics.Topic(topics.OffsetsTopic); t == nil && err != nil {
+		var err error
+		if t, err = b.topics.EnsureInternal(ctx, topics.OffsetsTopic); err != nil {
 			return nil, err
-		} // else another connection was faster
+		}
 	}
 	if t == nil {
 		return nil, nil

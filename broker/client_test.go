@@ -99,7 +99,7 @@ func TestTopicsByAdmin(t *testing.T) {
 		"unknown setting": {"c", 1, 1, map[string]*string{"segment.byte": &unknown}, kerr.InvalidConfig},
 		"bad setting":     {"c", 1, 1, map[string]*string{"segment.bytes": &unknown}, kerr.InvalidConfig},
 		"null setting":    {"c", 1, 1, map[string]*string{"segment.bytes": nil}, kerr.InvalidConfig},
-		"not to be done":  {"c", 1, 1, map[string]*string{"message.timestamp.type": ptr("LogAppendTime")}, kerr.InvalidConfig},
+		"not to be done":  {"c", 1, 1, map[string]*string{"compression.zstd.level": ptr("9")}, kerr.InvalidConfig},
 	} {
 		if _, err := adm.CreateTopic(ctx, c.partitions, c.replicas, c.configs, c.topic); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)

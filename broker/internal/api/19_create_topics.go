@@ -19,12 +19,6 @@ var (
 	errNullSetting = errors.New("a topic setting must have a value")
 )
 
-// Sources of a setting, as DescribeConfigs tells them.
-const (
-	fromTopic   = 1
-	fromDefault = 5
-)
-
 func createTopics(r *request) (listen.Pending, error) {
 	var req wire.CreateTopicsRequest
 	if err := r.decode(&req); err != nil {
@@ -83,12 +77,8 @@ func (r *request) createOne(in wire.CreateTopicsRequestTopic, validateOnly bool,
 	}
 	out.NumPartitions, out.ReplicationFactor = int32(spec.Partitions), 1
 	out.Configs = []wire.CreateTopicsResponseConfig{}
-	for _, s := range r.s.Topics.Defaults().Effective(spec.Settings) {
-		source := int8(fromTopic)
-		if s.Default {
-			source = fromDefault
-		}
-		out.Configs = append(out.Configs, wire.CreateTopicsResponseConfig{Name: s.Name, Value: &s.Value, ConfigSource: source})
+	for _, e := range r.s.Topics.Effective(spec.Settings) {
+		out.Configs = append(out.Configs, wire.CreateTopicsResponseConfig{Name: e.Name, Value: e.Value, ConfigSource: int8(e.Origin)})
 	}
 	return nil
 }

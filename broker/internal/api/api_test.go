@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/streambus/streambus/broker/internal/config"
 	"github.com/streambus/streambus/broker/internal/group"
 	"github.com/streambus/streambus/broker/internal/listen"
 	"github.com/streambus/streambus/broker/internal/meta"
@@ -47,7 +48,11 @@ func newFixture(t testing.TB) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	catalog, err := topics.Open(context.Background(), e, store, topics.Defaults{Partitions: 1, SegmentBytes: 1 << 20, IndexIntervalBytes: 4096, MaxBatchBytes: 1 << 16, FlushMessages: 1}, log)
+	cfg, err := config.Load(config.Sources{Set: []string{"num.partitions=1", "log.segment.bytes=1048576", "message.max.bytes=65536"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	catalog, err := topics.Open(context.Background(), e, store, config.NewLive(cfg), log)
 	if err != nil {
 		t.Fatal(err)
 	}

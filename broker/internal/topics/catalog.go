@@ -8,29 +8,23 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
+	"github.com/streambus/streambus/broker/internal/config"
 	"github.com/streambus/streambus/broker/internal/meta"
 	"github.com/streambus/streambus/broker/internal/partition"
+	"github.com/streambus/streambus/broker/internal/topics/admit"
 	"github.com/streambus/streambus/engine"
 )
 
-// Defaults are what a topic has that says nothing else.
-type Defaults struct {
-	Partitions         int
-	SegmentBytes       int64
-	IndexIntervalBytes int
-	MaxBatchBytes      int
-	FlushMessages      int64 // 0 is 1: before the acknowledgement
-	FlushMs            int64
-	RetentionBytes     int64 // -1: no limit
-	RetentionMs        int64 // -1: no limit
-}
-
-// Topic is a topic that exists and is open. It does not change.
+// Topic is a topic that exists and is open, at one moment: when it is changed, another Topic takes its place, with the same partitions.
 type Topic struct {
 	*meta.Topic
-	Internal bool // the broker's own
+	Internal bool        // the broker's own
+	Rules    admit.Rules // what producers' batches are held to
+	deletes  bool        // by retention, and for clients
+	options  engine.LogOptions
 	slots    []slot
 }
 
@@ -53,21 +47,25 @@ func (t *Topic) Partition(i int32) (*partition.Partition, error) {
 
 // Catalog is all topics. Its methods may be called by any goroutine.
 type Catalog struct {
-	engine   *engine.Engine
-	store    *meta.Store
-	defaults Defaults
-	log      *slog.Logger
+	engine *engine.Engine
+	store  *meta.Store
+	live   *config.Live
+	log    *slog.Logger
 
-	turn chan struct{}                     // one token: who has it creates or deletes
+	turn chan struct{}                     // one token: who has it creates, deletes or changes
 	view atomic.Pointer[map[string]*Topic] // replaced whole by who has the turn
 	byID atomic.Pointer[map[meta.UUID]*Topic]
+
+	watching sync.Mutex
+	watches  map[*watch]struct{}
 }
 
-// Open finishes the deletions that were under way, opens the partitions of all topics, and creates those that a crash left
-// uncreated.
-func Open(ctx context.Context, e *engine.Engine, s *meta.Store, d Defaults, log *slog.Logger) (*Catalog, error) {
-	c := &Catalog{engine: e, store: s, defaults: d, log: log, turn: make(chan struct{}, 1)}
+// Open sets live to what was set over the wire, finishes the deletions that were under way, opens the partitions of all topics, and
+// creates those that a crash left uncreated. From then on live is the catalog's to set.
+func Open(ctx context.Context, e *engine.Engine, s *meta.Store, live *config.Live, log *slog.Logger) (*Catalog, error) {
+	c := &Catalog{engine: e, store: s, live: live, log: log, turn: make(chan struct{}, 1), watches: map[*watch]struct{}{}}
 	c.turn <- struct{}{}
+	c.setLive()
 	for _, t := range s.Image().Deleted {
 		if err := c.drop(ctx, t); err != nil {
 			return nil, err
@@ -104,25 +102,39 @@ func (c *Catalog) strangers() []string {
 	return slices.DeleteFunc(c.engine.Names(), func(name string) bool { return known[name] })
 }
 
-// open opens a topic's partitions. A damaged one is offline (T4); any other error is the disk's or ours, and final.
+// open opens a topic's partitions.
 func (c *Catalog) open(t *meta.Topic) (*Topic, error) {
-	topic := &Topic{Topic: t, Internal: t.Name == OffsetsTopic, slots: make([]slot, t.Partitions)}
-	o := c.defaults.logOptions(t.Settings, topic.Internal)
-	for i := range topic.slots {
-		name := logName(t.Name, i)
-		p, err := partition.Open(c.engine, name, c.store.Image().Epoch(t), o)
-		switch {
-		case errors.Is(err, engine.ErrCorrupt):
-			c.log.Error("partition is damaged and offline; the others go on", "partition", name, "err", err)
-			topic.slots[i].err = err
-		case err != nil:
+	topic := c.describe(t, nil)
+	for len(topic.slots) < t.Partitions {
+		s, err := c.openSlot(topic, len(topic.slots))
+		if err != nil {
 			topic.close()
 			return topic, err
-		default:
-			topic.slots[i].p = p
 		}
+		topic.slots = append(topic.slots, s)
 	}
 	return topic, nil
+}
+
+// describe is a topic as its settings make it, with partitions that are open.
+func (c *Catalog) describe(t *meta.Topic, slots []slot) *Topic {
+	internal := internalTopic(t.Name)
+	v := c.live.View()
+	return &Topic{
+		Topic: t, Internal: internal, Rules: rulesOf(v, t.Settings), options: logOptions(v, t.Settings, internal), slots: slots,
+		deletes: slices.Contains(v.Topic(t.Settings, "cleanup.policy").Items, "delete"),
+	}
+}
+
+// openSlot opens one partition. A damaged one is offline (T4); any other error is the disk's or ours, and final.
+func (c *Catalog) openSlot(t *Topic, i int) (slot, error) {
+	name := logName(t.Name, i)
+	p, err := partition.Open(c.engine, name, c.store.Image().Epoch(t.Topic), t.options)
+	if errors.Is(err, engine.ErrCorrupt) {
+		c.log.Error("partition is damaged and offline; the others go on", "partition", name, "err", err)
+		return slot{err: err}, nil
+	}
+	return slot{p: p}, err
 }
 
 func (t *Topic) close() {
@@ -157,8 +169,8 @@ func (c *Catalog) All() []*Topic {
 	return slices.SortedFunc(maps.Values(*c.view.Load()), func(a, b *Topic) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// Defaults are what topics have that say nothing else.
-func (c *Catalog) Defaults() Defaults { return c.defaults }
+// Live is the broker's settings as they are now, for rooms that follow them.
+func (c *Catalog) Live() *config.Live { return c.live }
 
 // Store is the metadata that the catalog makes so.
 func (c *Catalog) Store() *meta.Store { return c.store }
@@ -179,7 +191,7 @@ type Spec struct {
 	Name       string
 	Partitions int
 	Settings   map[string]string
-	Internal   bool // by the broker itself: OffsetsTopic
+	Internal   bool // by the broker itself
 }
 
 // Check says whether the topic could be made now, and fills in the defaults. Errors: ErrName, ErrPartitions, ErrSetting, ErrExists.
@@ -187,17 +199,17 @@ func (c *Catalog) Check(s *Spec) error {
 	if err := checkName(s.Name); err != nil {
 		return err
 	}
-	if s.Name == OffsetsTopic && !s.Internal {
-		return fmt.Errorf("%w: %q is the broker's own; it is made when the first group needs it", ErrName, s.Name)
+	if internalTopic(s.Name) && !s.Internal {
+		return fmt.Errorf("%w: %q is the broker's own; it is made when it is first needed", ErrName, s.Name)
 	}
 	if s.Partitions == 0 {
-		s.Partitions = c.defaults.Partitions
+		s.Partitions = c.live.View().Int("num.partitions")
 	}
 	if s.Partitions < 1 || s.Partitions > meta.MaxPartitions {
 		return fmt.Errorf("%w: %d; it must be from 1 to %d", ErrPartitions, s.Partitions, meta.MaxPartitions)
 	}
-	if err := c.defaults.checkSettings(s.Settings); err != nil {
-		return err
+	if fault := c.live.View().CheckTopic(s.Settings); fault != "" {
+		return fmt.Errorf("%w: %s", ErrSetting, fault)
 	}
 	view := *c.view.Load()
 	if view[s.Name] != nil {
@@ -223,7 +235,7 @@ func (c *Catalog) Create(ctx context.Context, s Spec) (*Topic, error) {
 	if err := c.Check(&s); err != nil {
 		return nil, err
 	}
-	if err := c.vacant(s); err != nil {
+	if err := c.vacant(s.Name, 0, s.Partitions); err != nil {
 		return nil, err
 	}
 	t, err := c.store.CreateTopic(ctx, s.Name, s.Partitions, s.Settings)
@@ -234,18 +246,24 @@ func (c *Catalog) Create(ctx context.Context, s Spec) (*Topic, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("create topic %s: %w", s.Name, err), c.undo(t))
 	}
-	view := maps.Clone(*c.view.Load())
-	view[s.Name] = topic
-	c.publish(view)
+	c.replace(topic)
+	c.tell(Event{Created, topic})
 	return topic, nil
 }
 
-// vacant makes sure that no log of an earlier life is in the way (T3).
-func (c *Catalog) vacant(s Spec) error {
+// replace makes a topic visible, in the place of what had its name. Callers have the turn.
+func (c *Catalog) replace(t *Topic) {
+	view := maps.Clone(*c.view.Load())
+	view[t.Name] = t
+	c.publish(view)
+}
+
+// vacant makes sure that no log of an earlier life is in the way of the partitions [lo, hi) (T3).
+func (c *Catalog) vacant(topic string, lo, hi int) error {
 	names := c.engine.Names()
-	for i := range s.Partitions {
-		if _, found := slices.BinarySearch(names, logName(s.Name, i)); found {
-			return fmt.Errorf("%w: the data directory holds a log %s that belongs to no topic; move it away first", ErrExists, logName(s.Name, i))
+	for i := lo; i < hi; i++ {
+		if _, found := slices.BinarySearch(names, logName(topic, i)); found {
+			return fmt.Errorf("%w: the data directory holds a log %s that belongs to no topic; move it away first", ErrExists, logName(topic, i))
 		}
 	}
 	return nil
@@ -278,21 +296,30 @@ func (c *Catalog) Delete(ctx context.Context, id meta.UUID) error {
 	delete(view, topic.Name)
 	c.publish(view)
 	topic.close()
+	c.tell(Event{Deleted, topic})
 	return c.drop(context.Background(), topic.Topic)
 }
 
 // drop drops the logs of a deleted topic, as far as they are there, and records it.
 func (c *Catalog) drop(ctx context.Context, t *meta.Topic) error {
-	names := c.engine.Names()
-	for i := range t.Partitions {
-		if _, found := slices.BinarySearch(names, logName(t.Name, i)); !found {
-			continue
-		}
-		if err := c.engine.Drop(logName(t.Name, i)); err != nil {
-			return fmt.Errorf("delete topic %s: %w", t.Name, err)
-		}
+	if err := c.dropLogs(t.Name, 0, t.Partitions); err != nil {
+		return fmt.Errorf("delete topic %s: %w", t.Name, err)
 	}
 	return c.store.Dropped(ctx, t.ID)
+}
+
+// dropLogs drops the logs of the partitions [lo, hi), as far as they are there.
+func (c *Catalog) dropLogs(topic string, lo, hi int) error {
+	names := c.engine.Names()
+	for i := lo; i < hi; i++ {
+		if _, found := slices.BinarySearch(names, logName(topic, i)); !found {
+			continue
+		}
+		if err := c.engine.Drop(logName(topic, i)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close tells all who wait on any partition that they wait in vain.

@@ -7,8 +7,9 @@ import (
 
 // Names of the broker's own logs.
 const (
-	MetadataTopic = "__cluster_metadata"
-	OffsetsTopic  = "__consumer_offsets"
+	MetadataTopic     = "__cluster_metadata"
+	OffsetsTopic      = "__consumer_offsets"
+	TransactionsTopic = "__transaction_state"
 )
 
 // maxName is Kafka's: a log's folder is the name, a dash and the partition, and must fit 255 bytes.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/streambus/streambus/broker/internal/config"
 	"github.com/streambus/streambus/broker/internal/meta"
 	"github.com/streambus/streambus/broker/internal/partition"
 	"github.com/streambus/streambus/engine"
@@ -23,9 +23,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var defaults = Defaults{
-	Partitions: 2, SegmentBytes: 1 << 20, IndexIntervalBytes: 4096, MaxBatchBytes: 1 << 16,
-	FlushMessages: 1, FlushMs: math.MaxInt64, RetentionBytes: -1, RetentionMs: 604800000,
+// live is the settings of a test's broker.
+func live(t *testing.T, set ...string) *config.Live {
+	t.Helper()
+	c, err := config.Load(config.Sources{Set: append([]string{"num.partitions=2", "log.segment.bytes=1048576", "message.max.bytes=65536"}, set...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config.NewLive(c)
 }
 
 // room is a catalog and all under it.
@@ -44,7 +49,7 @@ func open(t *testing.T, fs disk.FS) *room {
 	if err != nil {
 		t.Fatal(err)
 	}
-	journal, err := partition.Open(r.engine, MetadataTopic+"-0", 0, engine.LogOptions{})
+	journal, err := partition.Open(r.engine, MetadataTopic+"-0", 0, meta.LogOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +57,7 @@ func open(t *testing.T, fs disk.FS) *room {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Catalog, err = Open(t.Context(), r.engine, store, defaults, slog.New(slog.NewTextHandler(&r.logs, nil))); err != nil {
+	if r.Catalog, err = Open(t.Context(), r.engine, store, live(t), slog.New(slog.NewTextHandler(&r.logs, nil))); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.close)
@@ -233,7 +238,7 @@ func TestNamesAndSettings(t *testing.T) {
 		"number":            {Spec{Name: "x", Settings: map[string]string{"retention.ms": "-2"}}, ErrSetting},
 		"ratio":             {Spec{Name: "x", Settings: map[string]string{"min.cleanable.dirty.ratio": "2"}}, ErrSetting},
 		"switch":            {Spec{Name: "x", Settings: map[string]string{"preallocate": "yes"}}, ErrSetting},
-		"what is not done":  {Spec{Name: "x", Settings: map[string]string{"min.insync.replicas": "2"}}, ErrSetting},
+		"what is not done":  {Spec{Name: "x", Settings: map[string]string{"compression.zstd.level": "9"}}, ErrSetting},
 		"unknown to anyone": {Spec{Name: "x", Settings: map[string]string{"a.b": "1"}}, ErrSetting},
 	}
 	for name, c := range cases {
@@ -241,15 +246,10 @@ func TestNamesAndSettings(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
-	for _, s := range defaults.settings() {
-		if fault := s.check(s.byName); fault != "" {
-			t.Errorf("the default of %s = %q: %s", s.name, s.byName, fault)
-		}
-	}
-	e := defaults.Effective(map[string]string{"segment.bytes": "65536"})
-	i := slices.IndexFunc(e, func(s Setting) bool { return s.Name == "segment.bytes" })
-	j := slices.IndexFunc(e, func(s Setting) bool { return s.Name == "max.message.bytes" })
-	if e[i] != (Setting{"segment.bytes", "65536", false}) || e[j] != (Setting{"max.message.bytes", "65536", true}) {
+	e := r.Effective(map[string]string{"segment.bytes": "65536"})
+	i := slices.IndexFunc(e, func(s config.Entry) bool { return s.Name == "segment.bytes" })
+	j := slices.IndexFunc(e, func(s config.Entry) bool { return s.Name == "max.message.bytes" })
+	if *e[i].Value != "65536" || e[i].Origin != config.FromTopic || *e[j].Value != "65536" || e[j].Origin != config.FromStatic {
 		t.Errorf("%+v, %+v", e[i], e[j])
 	}
 }
@@ -287,12 +287,20 @@ func TestSettingsReachTheEngine(t *testing.T) {
 		"compacted its way": {map[string]string{"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0", "min.compaction.lag.ms": "1000", "max.compaction.lag.ms": "2000", "delete.retention.ms": "5"}, false,
 			engine.LogOptions{Compact: true, MinDirtyRatio: 1e-9, MinCompactionLag: time.Second, MaxCompactionLag: 2 * time.Second, DeleteRetention: 5 * time.Millisecond}},
 		"rolled every hour": {map[string]string{"segment.ms": "3600000"}, false, engine.LogOptions{RetentionTime: week, SegmentAge: time.Hour}},
+		"small index":       {map[string]string{"segment.index.bytes": "80"}, false, engine.LogOptions{RetentionTime: week, SegmentBytes: 40960}},
+		"preallocated":      {map[string]string{"preallocate": "true", "segment.jitter.ms": "5"}, false, engine.LogOptions{RetentionTime: week, Preallocate: true, SegmentJitter: 5 * time.Millisecond}},
 		"the broker's own":  {map[string]string{"flush.messages": "1000"}, true, engine.LogOptions{Reserve: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := defaults.logOptions(c.given, c.internal)
+			got := logOptions(live(t).View(), c.given, c.internal)
 			want := c.want
-			want.SegmentBytes, want.IndexIntervalBytes, want.MaxBatchBytes = 1<<20, 4096, 1<<16
+			if want.SegmentBytes == 0 {
+				want.SegmentBytes = 1 << 20
+			}
+			want.IndexIntervalBytes, want.MaxBatchBytes = 4096, 1<<16
+			if c.internal {
+				want.MaxBatchBytes = leastInternalBatch
+			}
 			if want.SegmentAge == 0 {
 				want.SegmentAge = week
 			}
