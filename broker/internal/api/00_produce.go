@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/streambus/streambus/broker/internal/listen"
 	"github.com/streambus/streambus/broker/internal/partition"
 	"github.com/streambus/streambus/broker/internal/topics"
+	"github.com/streambus/streambus/broker/internal/topics/admit"
+	"github.com/streambus/streambus/engine"
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/wire"
 )
@@ -90,8 +93,14 @@ func (p *producing) recycle() {
 
 // refuse turns a response partition into an error.
 func (s *Server) refuse(part *wire.ProduceResponsePartition, err error) {
-	part.BaseOffset, part.LogStartOffset = -1, -1
+	part.BaseOffset, part.LogStartOffset, part.LogAppendTimeMs = -1, -1, -1
 	part.ErrorCode, part.ErrorMessage = s.produceCode(err), message(err)
+	if bad := (*admit.Refusal)(nil); errors.As(err, &bad) {
+		part.RecordErrors = make([]wire.ProduceResponseRecordError, 0, len(bad.Faults))
+		for _, f := range bad.Faults {
+			part.RecordErrors = append(part.RecordErrors, wire.ProduceResponseRecordError{BatchIndex: f.Index, BatchIndexErrorMessage: &f.Reason})
+		}
+	}
 }
 
 func (s *Server) produceCode(err error) wire.ErrorCode {
@@ -108,6 +117,14 @@ func (s *Server) produceCode(err error) wire.ErrorCode {
 		return wire.CodeInvalidTopicException
 	case errors.Is(err, errAcks):
 		return wire.CodeInvalidRequiredAcks
+	case errors.Is(err, admit.ErrTimestamp):
+		return wire.CodeInvalidTimestamp
+	case errors.Is(err, admit.ErrRecord):
+		return wire.CodeInvalidRecord
+	case errors.Is(err, admit.ErrPlain):
+		return wire.CodeMessageTooLarge
+	case errors.Is(err, admit.ErrReplicas):
+		return wire.CodeNotEnoughReplicas
 	}
 	return s.codeOf(err)
 }
@@ -206,15 +223,31 @@ func (r *request) append(req *wire.ProduceRequest, t *wire.ProduceRequestTopic, 
 	if err != nil {
 		return err
 	}
+	if err := topic.Rules.Acks(req.Acks == -1); err != nil {
+		return err
+	}
+	sent := b
+	if b, err = topic.Rules.Admit(b, time.Now().UnixMilli()); err != nil {
+		return err
+	}
+	if topic.Rules.AppendTime {
+		a.part.LogAppendTimeMs = b.MaxTimestamp()
+	}
+	var own engine.Owner // of memory that is not the frame's: nobody
+	if &b[0] == &sent[0] {
+		own = r.frame
+	}
 	r.frame.Retain() // for the engine
 	var w partition.Waiter
 	if req.Acks != 0 {
 		w = a
 		a.p.left.Add(1)
 	}
-	at, err := to.Append(b, r.frame, w)
-	if err != nil {
+	at, err := to.Append(b, own, w)
+	if err != nil || own == nil {
 		r.frame.Release()
+	}
+	if err != nil {
 		if w != nil {
 			a.p.left.Add(-1)
 		}
