@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -24,9 +25,9 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // live is the settings of a test's broker.
-func live(t *testing.T, set ...string) *config.Live {
+func live(t *testing.T) *config.Live {
 	t.Helper()
-	c, err := config.Load(config.Sources{Set: append([]string{"num.partitions=2", "log.segment.bytes=1048576", "message.max.bytes=65536"}, set...)})
+	c, err := config.Load(config.Sources{Set: []string{"num.partitions=2", "log.segment.bytes=1048576", "message.max.bytes=65536"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,30 +39,61 @@ type room struct {
 	*Catalog
 	t      *testing.T
 	engine *engine.Engine
-	logs   bytes.Buffer
+	logs   *bytes.Buffer
 }
 
 func open(t *testing.T, fs disk.FS) *room {
 	t.Helper()
-	r := &room{t: t}
-	var err error
-	r.engine, err = engine.Open(t.Context(), engine.Options{Dir: "/d", FS: fs, CommitFileBytes: 1 << 20, CommitFiles: 2, ReserveBytes: -1})
+	r := &room{t: t, logs: new(bytes.Buffer)}
+	c, err := load(fs, r.logs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	journal, err := partition.Open(r.engine, MetadataTopic+"-0", 0, meta.LogOptions())
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := meta.Open(t.Context(), journal)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r.Catalog, err = Open(t.Context(), r.engine, store, live(t), slog.New(slog.NewTextHandler(&r.logs, nil))); err != nil {
-		t.Fatal(err)
-	}
+	r.Catalog, r.engine = c, c.engine
 	t.Cleanup(r.close)
 	return r
+}
+
+// load opens a catalog and all under it. On an error all is closed.
+func load(fs disk.FS, logs io.Writer) (*Catalog, error) {
+	ctx := context.Background()
+	e, err := engine.Open(ctx, engine.Options{Dir: "/d", FS: fs, CommitFileBytes: 1 << 20, CommitFiles: 2, ReserveBytes: -1})
+	if err != nil {
+		return nil, err
+	}
+	c, err := loadOn(ctx, e, logs)
+	if err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return c, nil
+}
+
+func loadOn(ctx context.Context, e *engine.Engine, logs io.Writer) (*Catalog, error) {
+	journal, err := partition.Open(e, MetadataTopic+"-0", 0, meta.LogOptions())
+	if err != nil {
+		return nil, err
+	}
+	store, err := meta.Open(ctx, journal)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := config.Load(config.Sources{Set: []string{"num.partitions=2", "log.segment.bytes=1048576", "message.max.bytes=65536"}})
+	if err != nil {
+		return nil, err
+	}
+	return Open(ctx, e, store, config.NewLive(cfg), slog.New(slog.NewTextHandler(logs, nil)))
+}
+
+// openQuietly is load for who expects it to fail.
+func openQuietly(fs disk.FS) (c *Catalog, done func()) {
+	c, err := load(fs, io.Discard)
+	if err != nil {
+		return nil, func() {}
+	}
+	return c, func() {
+		c.Close()
+		_ = c.engine.Close()
+	}
 }
 
 func (r *room) close() {
@@ -179,7 +211,7 @@ func TestStrangersAreLeftAlone(t *testing.T) {
 	r = open(t, fs)
 	r.wantNames("stranger-0")
 	if !strings.Contains(r.logs.String(), "stranger-0") {
-		t.Errorf("T2: nobody is told:\n%s", &r.logs)
+		t.Errorf("T2: nobody is told:\n%s", r.logs)
 	}
 	if _, err := r.Create(t.Context(), Spec{Name: "stranger", Partitions: 1}); !errors.Is(err, ErrExists) || !strings.Contains(err.Error(), "stranger-0") {
 		t.Errorf("T3: %v", err)
