@@ -8,10 +8,12 @@
 //	internal/config    settings: names, sources, checks
 //	internal/listen    connections: frames in, responses out in order, limits
 //	internal/api       requests: one file per API key
-//	internal/topics    which topics there are, and their open partitions
+//	internal/topics    which topics there are, and their open partitions; what may be configured, brought into effect
+//	internal/topics/admit  what a topic asks of a producer's batch
 //	internal/partition what is committed, and who waits for it
 //	internal/group     consumer groups and their offsets
 //	internal/meta      the metadata, as a log of records
+//	internal/quota     how long a client is held up that uses more than it was granted
 //
 // # Order of going down
 //
