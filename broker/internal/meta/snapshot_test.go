@@ -345,3 +345,24 @@ func serverSignature(c Scram, authMessage string) string {
 	m.Write([]byte(authMessage))
 	return base64.StdEncoding.EncodeToString(m.Sum(nil))
 }
+
+func TestWatch(t *testing.T) {
+	s := open(t, &memory{})
+	var seen []int
+	cancel, err := s.Watch(t.Context(), func(i *Image) { seen = append(seen, len(i.Groups)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range []string{"a", "b"} {
+		if err := s.SetGroup(t.Context(), g, map[string]string{"k": "v"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	if err := s.SetGroup(t.Context(), "c", map[string]string{"k": "v"}); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(seen, []int{0, 1, 2}) {
+		t.Errorf("%v", seen)
+	}
+}

@@ -50,13 +50,14 @@ type Store struct {
 	turn    chan struct{} // holds one token: who has it may append. (No mutex, for it is held while waiting for a flush.)
 
 	// Owned by who has the turn.
-	nextID int64 // the next producer id to give
-	since  int   // records since the last snapshot
+	nextID  int64 // the next producer id to give
+	since   int   // records since the last snapshot
+	watches map[*watch]struct{}
 }
 
 // Open replays the journal, and records a start and, where it is the first, the cluster.
 func Open(ctx context.Context, j Journal) (*Store, error) {
-	s := &Store{journal: j, turn: make(chan struct{}, 1)}
+	s := &Store{journal: j, turn: make(chan struct{}, 1), watches: map[*watch]struct{}{}}
 	p := newReplay()
 	if err := j.Replay(p.batch); err != nil {
 		return nil, fmt.Errorf("metadata: %w", err)
@@ -145,7 +146,29 @@ func (s *Store) write(recs ...record) error {
 	}
 	s.since += len(recs)
 	s.image.Store(next)
+	for w := range s.watches {
+		w.f(next)
+	}
 	return nil
+}
+
+type watch struct{ f func(*Image) }
+
+// Watch has f called with the Image that there is, at once, and with each later one, in order, until cancel is called. f must be quick
+// and must not call the Store, but for Image, nor cancel. Errors: the context's.
+func (s *Store) Watch(ctx context.Context, f func(*Image)) (cancel func(), err error) {
+	if err := s.take(ctx); err != nil {
+		return nil, err
+	}
+	defer s.give()
+	w := &watch{f}
+	s.watches[w] = struct{}{}
+	f(s.Image())
+	return func() {
+		<-s.turn // whoever has it gives it back
+		defer s.give()
+		delete(s.watches, w)
+	}, nil
 }
 
 // put appends records as one batch and waits until it is durable. Callers have the turn.
