@@ -16,6 +16,7 @@ import (
 	"github.com/streambus/streambus/broker/internal/listen"
 	"github.com/streambus/streambus/broker/internal/meta"
 	"github.com/streambus/streambus/broker/internal/partition"
+	"github.com/streambus/streambus/broker/internal/quota"
 	"github.com/streambus/streambus/broker/internal/topics"
 	"github.com/streambus/streambus/engine"
 	"github.com/streambus/streambus/engine/disk"
@@ -49,6 +50,7 @@ type Broker struct {
 	topics   *topics.Catalog
 	groups   *group.Coordinator
 	server   *listen.Server
+	quotas   *quota.Manager
 	draining chan struct{}
 	closing  sync.Once
 	closed   error
@@ -125,6 +127,13 @@ func (b *Broker) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	b.quotas = quota.New(quota.Windows{
+		Num: c.Int("quota.window.num"), Size: time.Duration(c.Int("quota.window.size.seconds")) * time.Second,
+		ControllerNum: c.Int("controller.quota.window.num"), ControllerSize: time.Duration(c.Int("controller.quota.window.size.seconds")) * time.Second,
+	})
+	if _, err := store.Watch(ctx, func(i *meta.Image) { b.quotas.Set(i.Quotas) }); err != nil {
+		return err
+	}
 	offsets, err := group.OpenOffsets(ctx, b.offsetLogs)
 	if err != nil {
 		return err
@@ -178,6 +187,7 @@ func (b *Broker) serve(ln net.Listener) {
 		InFlight: c.Int("queued.max.requests.per.connection"), BudgetBytes: c.Long("queued.max.request.bytes"),
 		IdleTimeout: millis(c, "connections.max.idle.ms"), Logger: b.o.Logger,
 	})
+	b.topics.Live().Watch(b.limit)
 	s := b.engine.Summary()
 	recovery := "clean"
 	if !s.Clean {
@@ -185,6 +195,16 @@ func (b *Broker) serve(ln net.Listener) {
 	}
 	b.o.Logger.Info("broker is ready", "listen", ln.Addr(), "advertised", net.JoinHostPort(host, fmt.Sprint(port)), "data_dir", c.DataDir(),
 		"durability", durability(c), "io", b.engine.IO(), "recovery", recovery, "logs", s.Logs, "opened_in", s.Duration.Round(time.Millisecond))
+}
+
+// limit has the door follow the settings.
+func (b *Broker) limit(v *config.View) {
+	b.quotas.SetConnections(float64(v.Int("max.connection.creation.rate")))
+	perIP, _ := config.PerIP(v.Value("max.connections.per.ip.overrides").Items) // checked before it was set
+	b.server.SetLimits(listen.Limits{
+		Conns: v.Int("max.connections"), ConnsPerIP: v.Int("max.connections.per.ip"), PerIP: perIP,
+		Delay: func(ip string) time.Duration { return b.quotas.Connect(time.Now(), ip) },
+	})
 }
 
 // durability says what an acknowledgement means, for topics that say nothing else.

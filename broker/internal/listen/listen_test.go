@@ -330,6 +330,45 @@ func TestConnectionLimits(t *testing.T) {
 	}
 }
 
+func TestLimitsChangeWhileTheServerRuns(t *testing.T) {
+	s, _ := serveFake(t, newFake(t), Options{})
+	served := func() bool {
+		c := connect(t, s)
+		c.send("x")
+		return c.recv() == "x"
+	}
+	if !served() {
+		t.Fatal("not served")
+	}
+	ip := s.Addr().(*net.TCPAddr).IP.String()
+	for name, l := range map[string]Limits{
+		"in all":           {Conns: 1, ConnsPerIP: 9},
+		"per address":      {Conns: 9, ConnsPerIP: 1},
+		"for this address": {Conns: 9, ConnsPerIP: 9, PerIP: map[string]int{ip: 1}},
+	} {
+		s.SetLimits(l)
+		before := s.Refused.Load()
+		connect(t, s).wantClosed()
+		if s.Refused.Load() != before+1 {
+			t.Errorf("%s: not refused", name)
+		}
+	}
+	var asked atomic.Int64
+	s.SetLimits(Limits{Conns: 9, ConnsPerIP: 1, PerIP: map[string]int{ip: 9}, Delay: func(got string) time.Duration {
+		if got != ip {
+			t.Errorf("asked for %q", got)
+		}
+		if asked.Add(1) == 1 {
+			return time.Millisecond
+		}
+		return time.Hour
+	}})
+	if !served() || asked.Load() != 1 {
+		t.Errorf("asked %d times", asked.Load())
+	}
+	connect(t, s) // waits for an hour, or until the server goes down, which the end of the test waits for
+}
+
 func TestSlowAndIdleClientsAreLetGo(t *testing.T) {
 	const short = 50 * time.Millisecond
 	cases := map[string]struct {

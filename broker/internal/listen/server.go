@@ -3,7 +3,6 @@ package listen
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -73,6 +72,10 @@ type Server struct {
 	ctx    context.Context // of all connections
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
+	limits atomic.Pointer[Limits]
+
+	accepting context.Context // ends when the server drains
+	drained   context.CancelFunc
 
 	// Sent counts what left; Panics the panics contained (L4); Refused the connections closed for the limits.
 	Sent    Counters
@@ -93,6 +96,8 @@ func Serve(ln net.Listener, o Options) *Server {
 	o.defaults()
 	s := &Server{o: o, ln: ln, budget: newBudget(o.BudgetBytes), conns: map[*conn]struct{}{}, perIP: map[string]int{}}
 	s.lines.log = o.Logger
+	s.SetLimits(Limits{Conns: o.MaxConns, ConnsPerIP: o.MaxConnsPerIP})
+	s.accepting, s.drained = context.WithCancel(context.Background())
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.wg.Go(s.accept)
 	return s
@@ -147,6 +152,7 @@ func (s *Server) admit(nc net.Conn) {
 	}
 	s.wg.Go(func() {
 		defer s.unregister(c)
+		s.delay(c.ip)
 		c.run()
 	})
 }
@@ -154,13 +160,11 @@ func (s *Server) admit(nc net.Conn) {
 func (s *Server) register(c *conn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.draining:
+	if s.draining {
 		return errShutdown
-	case len(s.conns) >= s.o.MaxConns:
-		return fmt.Errorf("max.connections = %d are open", s.o.MaxConns)
-	case s.perIP[c.ip] >= s.o.MaxConnsPerIP:
-		return fmt.Errorf("max.connections.per.ip = %d are open", s.o.MaxConnsPerIP)
+	}
+	if err := s.within(c.ip); err != nil {
+		return err
 	}
 	s.conns[c] = struct{}{}
 	s.perIP[c.ip]++
@@ -191,6 +195,7 @@ func (s *Server) Drain() error {
 	s.mu.Lock()
 	again := s.draining
 	s.draining = true
+	s.drained()
 	for c := range s.conns {
 		c.drain()
 	}
