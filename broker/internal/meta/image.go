@@ -154,7 +154,7 @@ func (i *Image) setQuotas(r record) error {
 	var values map[string]float64
 	for k, text := range r.settings {
 		v, err := strconv.ParseFloat(text, 64)
-		if err != nil {
+		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
 			return fmt.Errorf("%w: quota %s = %q", errRecord, k, text)
 		}
 		if values == nil {

@@ -231,6 +231,7 @@ func TestStartStopsAtRecordsThatDoNotFit(t *testing.T) {
 		"grown to nothing":  {created, record{kind: partitionsSet, id: id}.append(nil)},
 		"quotas of nobody":  {record{kind: clientQuotas}.append(nil)},
 		"a quota of words":  {record{kind: clientQuotas, entity: quota.Entity{User: quota.TheDefault}, settings: map[string]string{"a": "b"}}.append(nil)},
+		"a quota of NaN":    {record{kind: clientQuotas, entity: quota.Entity{User: quota.TheDefault}, settings: map[string]string{"a": "NaN"}}.append(nil)},
 		"a level below 0":   {record{kind: featureLevel, name: "x", level: 1 << 15}.append(nil)},
 		"part in a batch":   {created, record{kind: snapshotPart}.append(nil)},
 		"part 1 first":      {record{kind: snapshotPart, index: 1}.append(nil)},

@@ -70,6 +70,9 @@ type Scram struct {
 	Salt, StoredKey, ServerKey string
 }
 
+// String leaves the secrets out.
+func (c Scram) String() string { return fmt.Sprintf("%v, %d iterations", c.Mechanism, c.Iterations) }
+
 // ScramUpsert sets a credential. SaltedPassword is what the client made of the password by Iterations rounds over Salt.
 type ScramUpsert struct {
 	User           string
@@ -77,6 +80,11 @@ type ScramUpsert struct {
 	Iterations     int32
 	Salt           []byte
 	SaltedPassword []byte
+}
+
+// String leaves the secrets out.
+func (u ScramUpsert) String() string {
+	return fmt.Sprintf("%q: %v, %d iterations", u.User, u.Mechanism, u.Iterations)
 }
 
 // ScramResult is what became of a user's change, or description.

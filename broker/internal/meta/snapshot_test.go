@@ -366,3 +366,14 @@ func TestWatch(t *testing.T) {
 		t.Errorf("%v", seen)
 	}
 }
+
+func TestSecretsAreNotPrinted(t *testing.T) {
+	u := ScramUpsert{"ann", ScramSHA256, 4096, []byte("salt"), []byte("password-password-password-passw")}
+	c, err := u.credential()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprintf("%v %+v %v", c, []Scram{c}, u); strings.Contains(got, "salt") || strings.Contains(got, "112") || strings.Contains(got, c.StoredKey) {
+		t.Error(got)
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/streambus/streambus/broker/internal/config"
 	"github.com/streambus/streambus/broker/internal/meta"
+	"github.com/streambus/streambus/broker/internal/partition"
 	"github.com/streambus/streambus/broker/internal/topics/admit"
 	"github.com/streambus/streambus/engine"
 	"github.com/streambus/streambus/engine/batch"
@@ -496,5 +497,35 @@ func TestPartitionsThatCannotBeOpenedAreTakenBack(t *testing.T) {
 	r.wantNames("a-0")
 	if _, err := r.AddPartitions(t.Context(), "a", 4, nil); err != nil {
 		t.Errorf("with room again: %v", err)
+	}
+}
+
+// The metadata's log is begun anew by a snapshot while the broker runs; what is left of it is read by the next start, after a crash
+// too.
+func TestMetadataLogStaysShort(t *testing.T) {
+	fs := disk.NewMem()
+	r := open(t, fs)
+	r.create("a", 1)
+	const changes = 2500
+	for i := range changes {
+		r.mustSet(Resource{TopicResource, "a"}, fmt.Sprintf("segment.ms=%d", i+1))
+	}
+	after := disk.FS(fs.Crash(rand.New(rand.NewPCG(1, 1)), 0))
+	again := open(t, after)
+	if got := again.Topic("a").Settings["segment.ms"]; got != fmt.Sprint(changes) {
+		t.Errorf("segment.ms = %s", got)
+	}
+	again.close()
+	e, err := engine.Open(t.Context(), engine.Options{Dir: "/d", FS: after, CommitFileBytes: 1 << 20, CommitFiles: 2, ReserveBytes: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = e.Close() }()
+	journal, err := partition.Open(e, MetadataTopic+"-0", 0, meta.LogOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := journal.HighWatermark() - journal.Start(); n > 1100 {
+		t.Errorf("M6: the log holds %d records after %d changes", n, changes)
 	}
 }
