@@ -1,6 +1,10 @@
 package engine
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/streambus/streambus/engine/internal/commit"
+)
 
 // SetOptions changes the options of an open log, beside appends and reads. All may change but Observer and Reserve, which stay as
 // they were. A size, an age or a policy counts from the next append, or the next look that the engine takes at all logs; an index
@@ -52,6 +56,9 @@ func (l *Log) reroute(o *LogOptions) error {
 	if err := l.e.Err(); err != nil {
 		return err
 	}
+	if err := l.passed(l.via()); err != nil {
+		return err
+	}
 	if err := l.writeOut(); err != nil {
 		return err
 	}
@@ -59,4 +66,24 @@ func (l *Log) reroute(o *LogOptions) error {
 		return err
 	}
 	return l.e.checkpointNow()
+}
+
+// passed waits until a committer's goroutine has done with the log: it told the observer of the last group before it had. A trim to
+// where the log begins is an entry that changes nothing, and is in a later group.
+func (l *Log) passed(via *commit.Committer) error {
+	l.mu.Lock()
+	closed, t := l.closed, &trimming{log: l, to: l.start, done: make(chan struct{})}
+	l.mu.Unlock()
+	if closed {
+		return fmt.Errorf("%w: %s", ErrClosed, l.name)
+	}
+	if err := via.Enqueue(commit.Entry{Kind: commit.Trim, Log: l.id, Offset: t.to, Ref: t}); err != nil {
+		return l.e.refusal(err)
+	}
+	select {
+	case <-t.done:
+		return nil
+	case <-l.e.failed:
+		return l.e.Err()
+	}
 }
