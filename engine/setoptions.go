@@ -71,19 +71,5 @@ func (l *Log) reroute(o *LogOptions) error {
 // passed waits until a committer's goroutine has done with the log: it told the observer of the last group before it had. A trim to
 // where the log begins is an entry that changes nothing, and is in a later group.
 func (l *Log) passed(via *commit.Committer) error {
-	l.mu.Lock()
-	closed, t := l.closed, &trimming{log: l, to: l.start, done: make(chan struct{})}
-	l.mu.Unlock()
-	if closed {
-		return fmt.Errorf("%w: %s", ErrClosed, l.name)
-	}
-	if err := via.Enqueue(commit.Entry{Kind: commit.Trim, Log: l.id, Offset: t.to, Ref: t}); err != nil {
-		return l.e.refusal(err)
-	}
-	select {
-	case <-t.done:
-		return nil
-	case <-l.e.failed:
-		return l.e.Err()
-	}
+	return l.send(via, &trimming{log: l, to: l.StartOffset(), done: make(chan struct{})})
 }

@@ -258,3 +258,42 @@ func changingHistory(fs disk.FS) (appended []string, sure int, done bool) {
 	}
 	return appended, sure, true
 }
+
+// A trim that is on its way when the log is dropped is either before the Drop or refused: recovery finds no entry of a log that is
+// gone.
+func TestTrimBesideDrop(t *testing.T) {
+	for i := range 60 {
+		mem := disk.NewMem()
+		e, err := Open(context.Background(), smallOptions(mem, "/d"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := newWatcher()
+		l := mustLog(t, e, "t-0", LogOptions{Observer: w})
+		appendAll(t, l, w, makeBatch("x", 5, 0))
+		var wg sync.WaitGroup
+		for n := range batch.Offset(4) {
+			wg.Go(func() {
+				if err := l.Trim(n + 1); err != nil && !errors.Is(err, ErrClosed) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Go(func() {
+			if err := l.SetOptions(LogOptions{Durability: PageCache}); err != nil && !errors.Is(err, ErrClosed) {
+				t.Error(err)
+			}
+		})
+		if err := e.Drop("t-0"); err != nil {
+			t.Fatal(err)
+		}
+		wg.Wait()
+		after, err := Open(context.Background(), smallOptions(mem.Crash(rand.New(rand.NewPCG(uint64(i), 1)), 1), "/d"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(after.Close(), e.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -39,18 +39,34 @@ func (l *Log) Trim(to batch.Offset) error {
 		return err
 	}
 	t := &trimming{log: l, to: to, done: make(chan struct{})}
-	if err := l.e.committer.Enqueue(commit.Entry{Kind: commit.Trim, Log: l.id, Offset: to, Ref: t}); err != nil {
-		return l.e.refusal(err)
-	}
-	select {
-	case <-t.done:
-	case <-l.e.failed:
-		return l.e.Err()
+	if err := l.send(l.e.committer, t); err != nil {
+		return err
 	}
 	if to == flushed {
 		return l.rollEmpty(to)
 	}
 	return nil
+}
+
+// send sends a trim through a committer and waits for it. It is queued under the lock, as appends are, so that none comes after a Drop:
+// recovery would take it for an entry of a log that is lost.
+func (l *Log) send(via *commit.Committer, t *trimming) error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return fmt.Errorf("%w: %s", ErrClosed, l.name)
+	}
+	err := via.Enqueue(commit.Entry{Kind: commit.Trim, Log: l.id, Offset: t.to, Ref: t})
+	l.mu.Unlock()
+	if err != nil {
+		return l.e.refusal(err)
+	}
+	select {
+	case <-t.done:
+		return nil
+	case <-l.e.failed:
+		return l.e.Err()
+	}
 }
 
 // rollEmpty begins a new segment at to when the log holds nothing else, so that the last segment can go too.
