@@ -25,7 +25,7 @@ import (
 //	               0 previousProducerId i64 (-1) | 1 nextProducerId i64 (-1) | 2 clientTransactionVersion i16 (0)
 //
 // A null value is a tombstone. Version 1 is written where transaction.version is 1 or more, as by Kafka. Tags that are not known are
-// passed over (Kafka 4.2 has a 3, for two-phase commit).
+// passed over (Kafka 4.1 has a 3, for two-phase commit).
 
 const (
 	keyVersion = 0
