@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -55,6 +56,8 @@ type Options struct {
 	IDs        IDs
 	OffsetsOf  func(ctx context.Context, group string) (TopicPartition, error) // where a group's offsets lie, which it makes if need be
 	MaxMarkers int                                                             // so many are under way at a time: 1000
+	MaxIDs     int                                                             // so many ids are known at a time, until some expire: 1,000,000
+	Logger     *slog.Logger                                                    // discard
 }
 
 // Coordinator is the transactional ids that this broker coordinates: all of them. Its methods may be called by any goroutine.
@@ -92,6 +95,12 @@ func Open(ctx context.Context, o Options) (*Coordinator, error) {
 	if o.MaxMarkers == 0 {
 		o.MaxMarkers = 1000
 	}
+	if o.MaxIDs == 0 {
+		o.MaxIDs = 1_000_000
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	c := &Coordinator{opts: o, txns: map[string]*entry{}}
 	c.inbox.wake, c.clock.wake = make(chan struct{}, 1), make(chan struct{}, 1)
 	c.markers.max = o.MaxMarkers
@@ -128,12 +137,12 @@ func (c *Coordinator) Close() {
 	}
 }
 
-// find gives the entry of an id, nil when there is none. With a log it makes one.
+// find gives the entry of an id, nil when there is none. With a log it makes one, unless there are as many as may be.
 func (c *Coordinator) find(id string, log Log) (e *entry, open bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e = c.txns[id]
-	if e == nil && log != nil && !c.closed {
+	if e == nil && log != nil && !c.closed && len(c.txns) < c.opts.MaxIDs {
 		e = &entry{id: id, log: log, t: New(c.opts.Limits), waiting: map[Ticket]func(any){}}
 		c.txns[id] = e
 	}

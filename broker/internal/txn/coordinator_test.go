@@ -602,6 +602,17 @@ func TestManyProducersAtOnce(t *testing.T) {
 	}
 }
 
+func TestIDsAreBounded(t *testing.T) {
+	c := newRack(1).start(t, func(o *Options) { o.MaxIDs = 2 })
+	defer c.Close()
+	initID(t, c, "a")
+	b := initID(t, c, "b")
+	is(t, "one too many", wait(t, c.InitProducerID(t.Context(), "c", 1000, None)).Err, ErrNotAvailable)
+	if again := initID(t, c, "b"); again != (Producer{b.ID, b.Epoch + 1}) {
+		t.Errorf("one that is there: %+v", again)
+	}
+}
+
 func TestDamagedRecordsAreRefused(t *testing.T) {
 	r := newRack(1)
 	r.made = true

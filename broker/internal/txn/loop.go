@@ -13,14 +13,7 @@ func (c *Coordinator) run() {
 	defer timer.Stop()
 	for c.ctx.Err() == nil {
 		for _, p := range c.inbox.take() {
-			if m, ok := p.event.(Marked); ok {
-				c.markers.returned()
-				if errors.Is(m.Err, ErrMarkerFenced) {
-					m.Err = nil // a later epoch has ended the transaction there
-				}
-				p.event = m
-			}
-			c.step(p.entry, p.event, 0, nil)
+			c.step(p.entry, c.takeIn(p), 0, nil)
 		}
 		e, wait := c.clock.next(time.Now())
 		if e != nil {
@@ -35,6 +28,27 @@ func (c *Coordinator) run() {
 		case <-c.ctx.Done():
 		}
 	}
+}
+
+// takeIn looks at what came back before the core does.
+func (c *Coordinator) takeIn(p posted) Event {
+	switch ev := p.event.(type) {
+	case Marked:
+		c.markers.returned()
+		switch {
+		case errors.Is(ev.Err, ErrMarkerFenced):
+			ev.Err = nil // a later epoch has ended the transaction there
+		case ev.Err != nil:
+			c.opts.Logger.Warn("the end of a transaction could not be written to a partition; it will be tried again",
+				"transactionalId", p.entry.id, "topic", ev.Part.Topic, "partition", ev.Part.Partition, "err", ev.Err)
+		}
+		return ev
+	case Written:
+		if ev.Err != nil {
+			c.opts.Logger.Error("the state of a transactional id could not be written", "transactionalId", p.entry.id, "lost", ev.Lost, "err", ev.Err)
+		}
+	}
+	return p.event
 }
 
 // inbox holds what came back and waits for run. It is bounded by what was sent out.

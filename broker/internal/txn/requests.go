@@ -52,6 +52,9 @@ func (c *Coordinator) tell(id string, log Log, event func(Ticket) Event, failed 
 		case id == "":
 			failed(fmt.Errorf("%w: the transactional id is empty", ErrInvalidRequest))
 			return nil
+		case e == nil && log != nil:
+			failed(fmt.Errorf("%w: there are %d transactional ids already; those that are not used expire", ErrNotAvailable, c.opts.MaxIDs))
+			return nil
 		case e == nil:
 			failed(fmt.Errorf("%w: there is no transactional id %q", ErrInvalidMapping, id))
 			return nil
@@ -131,8 +134,8 @@ type Admission struct {
 	released bool
 }
 
-// Admit asks before records of a transaction are appended to partitions, by Produce (key 0) or TxnOffsetCommit (key 28). parts must not
-// have one twice, and is not changed.
+// Admit asks before records of a transaction are appended to partitions, by Produce (key 0) or TxnOffsetCommit (key 28). parts is not
+// changed.
 //
 // Of a client of protocol 1 (Produce to 11, TxnOffsetCommit to 4) the partitions must have been added; it is answered at once. For protocol 2
 // (implicit) they are added now, and the answer comes when that is durable; while the markers of the last transaction are being written it
