@@ -24,6 +24,8 @@ func (t *Txn) checkAdd(who Producer) error {
 	switch {
 	case t.lost != nil:
 		return t.lost
+	case t.fresh: // an Init is on its way to it; nobody has an id yet, so not even one who says it has none
+		return ErrInvalidMapping
 	case m.State.ends() && who == m.told(): // it has its answer, and goes on before the markers are written
 		return nil
 	case who.ID != m.ID:

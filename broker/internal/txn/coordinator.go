@@ -91,6 +91,9 @@ type entry struct {
 // Open loads what was going on, and goes on with it: it writes the markers of what was decided, and aborts what is out of time. The caller
 // must call Close. Errors: those of the logs, and of records that are none.
 func Open(ctx context.Context, o Options) (*Coordinator, error) {
+	if o.Version < 0 || o.Version > 2 {
+		return nil, fmt.Errorf("transaction.version %d is not 0, 1 or 2", o.Version)
+	}
 	o.defaults()
 	if o.MaxMarkers == 0 {
 		o.MaxMarkers = 1000

@@ -613,6 +613,27 @@ func TestIDsAreBounded(t *testing.T) {
 	}
 }
 
+// TestVersionGatesProtocol2: below transaction.version 2 its clients are refused, before anything changes.
+func TestVersionGatesProtocol2(t *testing.T) {
+	for version := range int16(2) {
+		c := newRack(1).start(t, func(o *Options) { o.Version = version })
+		me := initID(t, c, "id")
+		a := c.Admit("id", me, tps(0), true)
+		errs, _ := a.Wait(t.Context())
+		is(t, "admit", errs[0], ErrUnsupported)
+		a.Release()
+		is(t, "add", wait(t, c.AddPartitions("id", me, tps(0), 0)).Err, nil)
+		is(t, "end", wait(t, c.EndTxn("id", me, true, 2)).Err, ErrUnsupported)
+		is(t, "end by protocol 1", wait(t, c.EndTxn("id", me, true, 0)).Err, nil)
+		c.Close()
+	}
+	o := newRack(1).options()
+	o.Version = 3
+	if _, err := Open(t.Context(), o); err == nil {
+		t.Error("transaction.version 3 is taken")
+	}
+}
+
 func TestDamagedRecordsAreRefused(t *testing.T) {
 	r := newRack(1)
 	r.made = true

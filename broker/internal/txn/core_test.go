@@ -353,6 +353,25 @@ func TestAddRefuses(t *testing.T) {
 	is(t, "fewer", l.add(me, many[:100]...), nil)
 }
 
+// TestFreshIDTakesNothingButInit: one who claims to have no id must not be taken for the one who has none yet.
+func TestFreshIDTakesNothingButInit(t *testing.T) {
+	for _, begun := range []bool{false, true} {
+		l := newLab(t, 2)
+		l.holdWrite = true
+		if begun {
+			l.step(Init{99, 1000, nil})
+		}
+		n := len(l.writes)
+		is(t, "add", l.add(None, 0), ErrInvalidMapping)
+		is(t, "admit", l.admit(None, true, 0)[0], ErrInvalidMapping)
+		is(t, "end", l.end(None, false, 2).Err, ErrInvalidMapping)
+		is(t, "end by 1", l.end(None, true, 0).Err, ErrInvalidMapping)
+		if len(l.writes) != n {
+			t.Errorf("records %+v", l.writes)
+		}
+	}
+}
+
 // TestAdmissionHoldsTheMarkerBack (X5).
 func TestAdmissionHoldsTheMarkerBack(t *testing.T) {
 	me := Producer{7, 5}
@@ -571,7 +590,8 @@ func TestAnswerable(t *testing.T) {
 		{OpTxnOffsetCommit, 5, ErrFenced, ErrInvalidEpoch},
 		{OpTxnOffsetCommit, 3, ErrAbortable, ErrInvalidState}, {OpTxnOffsetCommit, 4, ErrAbortable, ErrAbortable},
 		{OpTxnOffsetCommit, 4, ErrConcurrent, ErrNotAvailable}, {OpTxnOffsetCommit, 5, ErrConcurrent, ErrConcurrent},
-		{OpEndTxn, 0, nil, nil},
+		{OpEndTxn, 0, nil, nil}, {OpProduce, 12, ErrTooManyInOne, ErrAbortable}, {OpTxnOffsetCommit, 5, ErrTooManyInOne, ErrAbortable},
+		{OpAddPartitions, 3, ErrTooManyInOne, ErrTooManyInOne}, {OpAddOffsets, 4, ErrTooManyInOne, ErrTooManyInOne},
 	} {
 		got := Answerable(c.op, c.version, c.err)
 		is(t, fmt.Sprintf("%d v%d", c.op, c.version), got, c.want)

@@ -45,8 +45,11 @@ func (t *Txn) onEnd(e End) {
 // checkEnd says whether the producer is the right one, and whether it asks once more for what it has asked for already.
 func (t *Txn) checkEnd(e End) (repeated bool, err error) {
 	m := &t.meta
-	if t.lost != nil {
+	switch {
+	case t.lost != nil:
 		return false, t.lost
+	case t.fresh: // as in checkAdd
+		return false, ErrInvalidMapping
 	}
 	// Only a transaction that ended by protocol 2 has raised the epoch. After one of protocol 1 the epoch before is that of a producer that
 	// was fenced, and must not be told the current one (Kafka does not look at this).

@@ -17,7 +17,8 @@ var (
 	ErrPattern          = errors.New("the pattern is not a regular expression")                                          // INVALID_REGULAR_EXPRESSION 128
 	ErrNotAvailable     = errors.New("the transaction coordinator is not available")                                     // COORDINATOR_NOT_AVAILABLE 15
 	ErrTryAgain         = errors.New("the append cannot be admitted yet; try again")                                     // NOT_ENOUGH_REPLICAS 19
-	ErrTooManyInOne     = errors.New("the transaction has more partitions than a record can hold")                       // MESSAGE_TOO_LARGE 10
+	ErrTooManyInOne     = errors.New("the transaction has more partitions than a record can hold")                       // UNKNOWN_SERVER_ERROR -1, as in Kafka
+	ErrUnsupported      = errors.New("transaction.version is not 2")                                                     // UNSUPPORTED_VERSION 35
 	ErrMarkerFenced     = errors.New("a marker of a newer epoch is in the log already")                                  // from a Sink: nothing is left to do
 	errRecord           = errors.New("bad record in __transaction_state")                                                // corruption, found at start
 	errUnknownOperation = errors.New("txn: unknown operation")

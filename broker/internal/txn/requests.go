@@ -115,9 +115,13 @@ func (c *Coordinator) AddOffsets(ctx context.Context, id string, who Producer, g
 }
 
 // EndTxn commits or aborts (key 26). protocol is 2 for version 5, whose answer carries the producer id and epoch to go on with, and 0 for
-// older ones. Errors: ErrInvalidRequest, ErrInvalidMapping, ErrFenced, ErrConcurrent, ErrInvalidState, ErrNotAvailable.
+// older ones. Errors: ErrInvalidRequest, ErrInvalidMapping, ErrFenced, ErrConcurrent, ErrInvalidState, ErrNotAvailable, and ErrUnsupported
+// for protocol 2 while transaction.version is lower.
 func (c *Coordinator) EndTxn(id string, who Producer, commit bool, protocol int16) *Reply[EndAnswer] {
 	failed := func(err error) EndAnswer { return EndAnswer{None, err} }
+	if protocol > c.opts.Version && protocol >= 2 { // the records of that version have no room for what it needs
+		return now(failed(ErrUnsupported))
+	}
 	return ask(c, id, nil, failed, func(t Ticket) Event { return End{t, who, commit, protocol} })
 }
 
@@ -142,11 +146,15 @@ type Admission struct {
 // waits for them, up to Limits.AdmitWait.
 //
 // Errors, one for each partition: ErrAbortable, or for all of them ErrInvalidRequest, ErrInvalidMapping, ErrFenced, ErrConcurrent,
-// ErrTooManyInOne, ErrNotAvailable. Answerable turns them into what that version of the request knows.
+// ErrTooManyInOne, ErrNotAvailable, ErrUnsupported. Answerable turns them into what that version of the request knows.
 func (c *Coordinator) Admit(id string, who Producer, parts []TopicPartition, implicit bool) *Admission {
 	a := &Admission{c: c, reply: Reply[[]error]{make(chan []error, 1)}, parts: parts}
 	failed := func(err error) {
 		a.answer(slices.Repeat([]error{err}, len(parts)))
+	}
+	if implicit && c.opts.Version < 2 {
+		failed(ErrUnsupported)
+		return a
 	}
 	e := c.tell(id, nil, func(t Ticket) Event { return Admit{Ticket: t, Who: who, Parts: parts, Implicit: implicit} }, failed,
 		func(answer any) { a.answer(answer.(AdmitAnswer).Errs) })

@@ -28,7 +28,7 @@ const (
 //	Produce            ErrInvalidEpoch           11, else ErrInvalidState  12, else ErrTryAgain; no coordinator always ErrTryAgain
 //	TxnOffsetCommit    ErrInvalidEpoch           4, else ErrInvalidState   5, else ErrNotAvailable
 //
-// Sources: KIP-588 (fenced), KIP-890 (the rest).
+// ErrTooManyInOne becomes ErrAbortable where that is known. Sources: KIP-588 (fenced), KIP-890 (the rest).
 func Answerable(op Operation, version int16, err error) error {
 	if err == nil {
 		return nil
@@ -38,6 +38,9 @@ func Answerable(op Operation, version int16, err error) error {
 	}
 	if errors.Is(err, ErrAbortable) && version < knowsAbortable(op) {
 		return instead(ErrInvalidState, err)
+	}
+	if errors.Is(err, ErrTooManyInOne) && version >= knowsAbortable(op) {
+		return instead(ErrAbortable, err)
 	}
 	switch op {
 	case OpProduce:
