@@ -43,9 +43,12 @@ func TestRecordsAreFrozen(t *testing.T) {
 			"0000018bcfe5687b" + "0000018bcfe56800" + "02" + "0008" + "0000000000000007" + "0202" + "0002", appendValue(nil, &m, 2)},
 		{"value 1, all tags", "0001" + "0000000000000007" + "0003" + "0000ea60" + "02" +
 			"03" + "13" + offsets + "02" + "0000000c" + "00" + "07" + orders + "03" + "00000000" + "00000005" + "00" +
-			"0000018bcfe5687b" + "0000018bcfe56800" + "03" + "0008" + "0000000000000007" + "0108" + "0000000000000063" + "0202" + "0002", appendValue(nil, &overflow, 1)},
-		{"value 0, empty", "0000" + "0000000000000007" + "0003" + "0000ea60" + "00" + "ffffffff" + "0000018bcfe5687b" + "ffffffffffffffff", appendValue(nil, &empty, 0)},
-		{"value 1, empty", "0001" + "0000000000000007" + "0003" + "0000ea60" + "00" + "00" + "0000018bcfe5687b" + "ffffffffffffffff" + "00", appendValue(nil, &empty, 2)},
+			"0000018bcfe5687b" + "0000018bcfe56800" +
+			"03" + "0008" + "0000000000000007" + "0108" + "0000000000000063" + "0202" + "0002", appendValue(nil, &overflow, 1)},
+		{"value 0, empty", "0000" + "0000000000000007" + "0003" + "0000ea60" + "00" + "ffffffff" +
+			"0000018bcfe5687b" + "ffffffffffffffff", appendValue(nil, &empty, 0)},
+		{"value 1, empty", "0001" + "0000000000000007" + "0003" + "0000ea60" + "00" + "00" +
+			"0000018bcfe5687b" + "ffffffffffffffff" + "00", appendValue(nil, &empty, 2)},
 	} {
 		if got := hex.EncodeToString(c.got); got != c.want {
 			t.Errorf("%s:\n%s, want\n%s", c.name, got, c.want)
@@ -65,7 +68,8 @@ func TestRecordsAgreeWithOracle(t *testing.T) {
 		want := kmsg.TxnMetadataValue{
 			Version: min(feature, 1), ProducerID: 7, ProducerEpoch: 3, TimeoutMillis: 60000, State: 2,
 			Topics:              []kmsg.TxnMetadataValueTopic{{Topic: "__consumer_offsets", Partitions: []int32{12}}, {Topic: "orders", Partitions: []int32{0, 5}}},
-			LastUpdateTimestamp: m.UpdatedMs, StartTimestamp: m.StartedMs, PreviousProducerID: 7, NextProducerID: 44, ClientTransactionVersion: 2, NextProducerEpoch: -1,
+			LastUpdateTimestamp: m.UpdatedMs, StartTimestamp: m.StartedMs,
+			PreviousProducerID: 7, NextProducerID: 44, ClientTransactionVersion: 2, NextProducerEpoch: -1,
 		}
 		if feature == 0 {
 			want.PreviousProducerID, want.NextProducerID, want.ClientTransactionVersion = -1, -1, 0

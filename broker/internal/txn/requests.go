@@ -83,7 +83,7 @@ func (c *Coordinator) InitProducerID(ctx context.Context, id string, timeoutMs i
 	case (current.ID == None.ID) != (current.Epoch == None.Epoch) || current.ID < None.ID || current.Epoch < None.Epoch:
 		return now(failed(fmt.Errorf("%w: producer id %d with epoch %d", ErrInvalidRequest, current.ID, current.Epoch)))
 	case timeoutMs <= 0 || time.Duration(timeoutMs)*time.Millisecond > c.opts.MaxTimeout:
-		return now(failed(fmt.Errorf("%w: %d ms, at most %d", ErrInvalidTimeout, timeoutMs, c.opts.MaxTimeout.Milliseconds())))
+		return now(failed(fmt.Errorf("%w, or is none: %d ms, at most %d", ErrInvalidTimeout, timeoutMs, c.opts.MaxTimeout.Milliseconds())))
 	}
 	log, err := c.logOf(ctx, id)
 	if err != nil {

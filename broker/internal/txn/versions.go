@@ -70,7 +70,7 @@ func knowsFenced(op Operation) int16 {
 	case OpProduce, OpTxnOffsetCommit:
 		return never
 	}
-	panic(errUnknownOperation)
+	panic(fmt.Sprintf("txn: operation %d", op))
 }
 
 // knowsAbortable is the first version whose clients take TRANSACTION_ABORTABLE for an answer.
