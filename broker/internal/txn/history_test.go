@@ -8,6 +8,7 @@ import (
 var (
 	seedFlag  = flag.Uint64("txn.seed", 0, "run this history only")
 	crashFlag = flag.Int("txn.crash", 0, "and crash it at this effect")
+	manyFlag  = flag.Uint64("txn.many", 1, "run so many times as many histories")
 )
 
 const steps = 300
@@ -35,7 +36,7 @@ func TestHistories(t *testing.T) {
 		return
 	}
 	commits, aborts, records, rotated := 0, 0, 0, 0
-	for seed := uint64(1); seed <= 1500; seed++ {
+	for seed := uint64(1); seed <= 1500**manyFlag; seed++ {
 		w := history(t, seed, 0)
 		for _, commit := range w.ends {
 			if commit {
@@ -64,7 +65,7 @@ func TestCrashAnywhere(t *testing.T) {
 		return
 	}
 	crashes := 0
-	for seed := uint64(1); seed <= 100; seed++ {
+	for seed := uint64(1); seed <= 100**manyFlag; seed++ {
 		n := history(t, seed, 0).effects
 		for at := 1; at <= n; at++ {
 			history(t, seed, at)
