@@ -119,6 +119,8 @@ func (e *Engine) checkpoint(clean bool) error {
 		e.written.Store(true)
 		return err
 	}
+	e.count.checkpoints.Add(1)
+	e.count.lastCheckpoint.Store(time.Now().UnixNano())
 	e.committer.Recycle(&c)
 	for _, d := range work {
 		if err := d.log.writeRecap(d.recap); err != nil {

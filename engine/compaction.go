@@ -84,6 +84,7 @@ func (l *Log) compact(c *compaction) error {
 	l.mu.Lock()
 	l.cleaned = c.cleaner.Mapped()
 	l.mu.Unlock()
+	l.e.count.compactions.Add(1)
 	l.e.written.Store(true)
 	return nil
 }
@@ -270,6 +271,9 @@ func (l *Log) cleanGroup(c *compaction, group []*part) error {
 	if err != nil {
 		return err
 	}
+	l.e.count.cleanedIn.Add(w.stats.Bytes)
+	l.e.count.cleanedOut.Add(w.stats.KeptBytes)
+	l.e.count.recordsCleaned.Add(w.stats.Records - w.stats.KeptRecords)
 	if len(group) == 1 && w.size == group[0].seg.Size() && w.stats.Rewritten == 0 {
 		return l.e.o.FS.Remove(name + cleanedSuffix) // nothing to gain
 	}

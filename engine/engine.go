@@ -48,6 +48,7 @@ type Engine struct {
 
 	wake    chan struct{}   // a checkpoint would be good
 	asks    chan chan error // a checkpoint is waited for
+	count   counters        // for Stats
 	written atomic.Bool     // something was flushed since the last checkpoint
 	cares   chan *Log       // segments may be ready to be sealed
 	chores  chan func()     // short work beside appends: growing ahead, syncing at intervals

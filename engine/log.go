@@ -166,6 +166,9 @@ func (l *Log) appendBy(via *commit.Committer, b batch.Batch, epoch batch.Epoch, 
 	if !queued {
 		via.Dismiss(len(b))
 	}
+	if errors.Is(err, ErrFull) {
+		l.e.count.full.Add(1)
+	}
 	if err == nil && !borrowed && own != nil {
 		own.Release()
 	}

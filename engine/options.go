@@ -28,6 +28,7 @@ type Options struct {
 	ScrubBytesPerSecond int64            // how fast it reads; default 16 MiB
 	CleanerBytes        int              // memory of the map of keys while a log is compacted; default 128 MiB
 	CleanBytesPerSecond int64            // how fast compaction reads; default 64 MiB
+	Replayed            func(frames int) // told by Open how many group commits it has replayed so far, now and then; may be nil
 	ReserveBytes        int64            // free space that appends leave alone (ErrFull), but for logs with LogOptions.Reserve; default 64 MiB; -1 = none
 }
 

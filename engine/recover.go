@@ -33,9 +33,13 @@ type recovery struct {
 	dirty   []*segment.Segment // every segment replay wrote to, once each
 	names   map[string]bool    // folders in which replay made files
 	nextLog uint64
+	frames  int // seen
 	end     commit.LSN
 	summary Summary
 }
+
+// replayedEvery is after how many frames Options.Replayed is told.
+const replayedEvery = 64
 
 func recoverDir(ctx context.Context, o Options) (*recovery, error) {
 	r := &recovery{
@@ -58,6 +62,9 @@ func recoverDir(ctx context.Context, o Options) (*recovery, error) {
 	rec, err := commit.Replay(o.FS, path.Join(o.Dir, commitDir), c, func(at commit.LSN, entries []commit.Entry) error {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if r.frames++; o.Replayed != nil && r.frames%replayedEvery == 0 {
+			o.Replayed(r.frames)
 		}
 		return r.apply(at, entries)
 	})

@@ -184,7 +184,14 @@ func (e *Engine) scrubs() {
 		case <-e.failed:
 			return
 		}
-		if _, err := e.Verify(e.slowly(e.o.ScrubBytesPerSecond)); err != nil && !errors.Is(err, errStopped) {
+		slowly := e.slowly(e.o.ScrubBytesPerSecond)
+		_, err := e.Verify(func(n int) error {
+			e.count.scrubbed.Add(int64(n))
+			return slowly(n)
+		})
+		if err == nil {
+			e.count.scrubs.Add(1)
+		} else if !errors.Is(err, errStopped) {
 			e.o.Logger.Warn("the scrubber could not read everything; it begins anew later", "err", err)
 		}
 		timer.Reset(e.o.ScrubInterval)

@@ -5,8 +5,10 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/streambus/streambus/engine/disk"
+	"github.com/streambus/streambus/engine/timing"
 )
 
 // ErrClosed: the commit log takes no more entries.
@@ -54,6 +56,7 @@ type Committer struct {
 	newest  atomic.Uint32 // File
 	durable atomic.Uint64 // LSN; written by the committing goroutine when Target knows
 	covered atomic.Uint64 // LSN of the last checkpoint that Recycle was told of
+	count   counters
 
 	// Owned by the committing goroutine.
 	cur   *file
@@ -67,6 +70,36 @@ type Committer struct {
 	files    *supply
 	wg       sync.WaitGroup
 	supplied sync.WaitGroup
+}
+
+// counters count groups that were flushed (unlogged: written), before Target is told.
+type counters struct {
+	groups, entries, bytes atomic.Uint64
+	flush                  timing.Histogram
+}
+
+// Counts is what a Committer has done since it was started, and what waits for it.
+type Counts struct {
+	Groups, Entries uint64
+	Bytes           uint64          // of batches
+	Flush           timing.Snapshot // write and sync of a group; unlogged: its write
+	Queued          int64           // bytes admitted and not told yet
+	Uncovered       int64           // bytes of log since the last checkpoint: what a restart would read
+}
+
+// Counts may be called by any goroutine.
+func (c *Committer) Counts() Counts {
+	c.mu.Lock()
+	queued := c.queued
+	c.mu.Unlock()
+	n := Counts{
+		Groups: c.count.groups.Load(), Entries: c.count.entries.Load(), Bytes: c.count.bytes.Load(),
+		Flush: c.count.flush.Snapshot(), Queued: queued,
+	}
+	if c.logged() {
+		n.Uncovered = max(int64(c.durable.Load()-c.covered.Load()), 0)
+	}
+	return n
 }
 
 // Start begins a new file at or after LSN at (everything below it is durable and covered by a checkpoint) and starts the
@@ -198,8 +231,10 @@ func (c *Committer) run() {
 			c.abandon(nil)
 			return
 		}
+		begin := time.Now()
 		err := c.commit(group)
 		if err == nil {
+			c.count.flush.Observe(time.Since(begin))
 			err = c.publish(group)
 		}
 		if err != nil {
@@ -342,6 +377,9 @@ func (c *Committer) publish(group []Entry) error {
 	for i := range group {
 		size += len(group[i].Batch)
 	}
+	c.count.groups.Add(1)
+	c.count.entries.Add(uint64(len(group)))
+	c.count.bytes.Add(uint64(size))
 	if err := c.o.Target.Flushed(c.frame, group); err != nil {
 		return err
 	}
