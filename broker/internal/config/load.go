@@ -61,6 +61,10 @@ func Load(s Sources) (*Config, error) {
 	}
 	l.convert()
 	l.faults = append(l.faults, across(l.cfg.Value)...)
+	if e, on, _ := l.cfg.HTTP(); on && !e.Loopback() && l.cfg.Bool("http.pprof.enable") {
+		l.fault("http.pprof.enable (%s) needs http.listeners (%s) on loopback, or anybody could read the broker's memory",
+			l.cfg.Value("http.pprof.enable").Source, l.cfg.Value("http.listeners").Source)
+	}
 	if len(l.faults) > 0 {
 		return nil, fmt.Errorf("%w:\n  %s", ErrInvalid, strings.Join(l.faults, "\n  "))
 	}
@@ -268,6 +272,16 @@ func (c *Config) Listener() Endpoint {
 		panic("config: listeners passed its check and does not parse: " + fault) // C2
 	}
 	return e
+}
+
+// HTTP is the endpoint for health and metrics, where there is to be one. chosen says that somebody has set it.
+func (c *Config) HTTP() (e Endpoint, on, chosen bool) {
+	v := c.Value("http.listeners")
+	if len(v.Items) == 0 {
+		return e, false, false
+	}
+	e, _ = ParseEndpoint(v.Items[0])
+	return e, true, v.Source != Default
 }
 
 // Advertised is the endpoint that clients are told, where one is set.

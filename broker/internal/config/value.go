@@ -148,6 +148,20 @@ func checkAdvertised(v Value) string {
 	return ""
 }
 
+func checkHTTP(v Value) string {
+	if len(v.Items) == 0 {
+		return ""
+	}
+	if len(v.Items) > 1 {
+		return "one HTTP listener is served"
+	}
+	e, fault := ParseEndpoint(v.Items[0])
+	if e.Name != "HTTP" {
+		return "it must look like http://host:port"
+	}
+	return fault
+}
+
 func checkIO(v Value) string {
 	if v.Raw != "auto" && v.Raw != "uring" && v.Raw != "sync" {
 		return "it must be auto, uring or sync"
