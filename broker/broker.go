@@ -6,17 +6,20 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/streambus/streambus/broker/internal/api"
 	"github.com/streambus/streambus/broker/internal/config"
+	"github.com/streambus/streambus/broker/internal/console"
 	"github.com/streambus/streambus/broker/internal/group"
 	"github.com/streambus/streambus/broker/internal/listen"
 	"github.com/streambus/streambus/broker/internal/meta"
 	"github.com/streambus/streambus/broker/internal/partition"
 	"github.com/streambus/streambus/broker/internal/quota"
+	"github.com/streambus/streambus/broker/internal/stat"
 	"github.com/streambus/streambus/broker/internal/topics"
 	"github.com/streambus/streambus/engine"
 	"github.com/streambus/streambus/engine/disk"
@@ -51,6 +54,9 @@ type Broker struct {
 	groups   *group.Coordinator
 	server   *listen.Server
 	quotas   *quota.Manager
+	health   *health
+	stats    *stat.Gatherer
+	console  *console.Server // nil: off
 	draining chan struct{}
 	closing  sync.Once
 	closed   error
@@ -67,7 +73,15 @@ func New(ctx context.Context, o Options) (*Broker, error) {
 	if err := probe(addr); err != nil {
 		return nil, err // before a recovery that may be long
 	}
-	b := &Broker{o: o, draining: make(chan struct{})}
+	b := &Broker{o: o, draining: make(chan struct{}), health: newHealth("")}
+	if o.FS == nil {
+		b.health.dir = o.Config.DataDir()
+	}
+	version, goVersion := buildVersion()
+	b.stats = stat.New(version, goVersion, b.health.state)
+	if err := b.openConsole(); err != nil {
+		return nil, err
+	}
 	if err := b.open(ctx); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
@@ -107,14 +121,17 @@ func (b *Broker) open(ctx context.Context) (err error) {
 	if reserve == 0 {
 		reserve = -1 // the engine's word for none
 	}
+	b.health.enter(stat.Recovering)
 	b.engine, err = engine.Open(ctx, engine.Options{
-		Dir: c.DataDir(), FS: b.o.FS, IO: c.Value("disk.io").Raw, Logger: b.o.Logger, ReserveBytes: reserve,
+		Replayed: func(n int) { b.health.replayed.Store(int64(n)) },
+		Dir:      c.DataDir(), FS: b.o.FS, IO: c.Value("disk.io").Raw, Logger: b.o.Logger, ReserveBytes: reserve,
 		CommitFileBytes: c.Long("commit.log.file.bytes") &^ 4095, CommitFiles: c.Int("commit.log.files"),
 		TidyInterval: millis(c, "log.retention.check.interval.ms"),
 	})
 	if err != nil {
 		return err
 	}
+	b.health.engine.Store(b.engine)
 	journal, err := partition.Open(b.engine, topics.MetadataTopic+"-0", 0, meta.LogOptions())
 	if err != nil {
 		return err
@@ -176,9 +193,10 @@ func (b *Broker) offsetLogs(ctx context.Context, create bool) ([]group.Log, erro
 func (b *Broker) serve(ln net.Listener) {
 	c := b.o.Config
 	host, port := b.advertised(ln.Addr().(*net.TCPAddr))
+	requests := stat.NewRequests()
 	handlers := api.New(api.Options{
 		NodeID: int32(c.Int("node.id")), Host: host, Port: int32(port), AutoCreate: c.Bool("auto.create.topics.enable"),
-		FetchMaxBytes: c.Int("fetch.max.bytes"), Store: b.topics.Store(), Topics: b.topics, Groups: b.groups,
+		FetchMaxBytes: c.Int("fetch.max.bytes"), Requests: requests, Store: b.topics.Store(), Topics: b.topics, Groups: b.groups,
 		Logger: b.o.Logger, Draining: b.draining,
 	})
 	b.server = listen.Serve(ln, listen.Options{
@@ -188,6 +206,11 @@ func (b *Broker) serve(ln net.Listener) {
 		IdleTimeout: millis(c, "connections.max.idle.ms"), Logger: b.o.Logger,
 	})
 	b.topics.Live().Watch(b.limit)
+	b.stats.Attach(&stat.Rooms{
+		NodeID: int32(c.Int("node.id")), Address: net.JoinHostPort(host, strconv.Itoa(port)),
+		Engine: b.engine, Topics: b.topics, Groups: b.groups, Listen: b.server, Requests: requests,
+	})
+	b.health.enter(stat.Ready)
 	s := b.engine.Summary()
 	recovery := "clean"
 	if !s.Clean {
@@ -251,6 +274,7 @@ func (b *Broker) Close() error {
 }
 
 func (b *Broker) close() (err error) {
+	b.health.enter(stat.Draining)
 	if b.server != nil {
 		err = b.server.Drain()
 	}
@@ -273,5 +297,5 @@ func (b *Broker) close() (err error) {
 	if b.engine != nil {
 		err = errors.Join(err, b.engine.Close())
 	}
-	return err
+	return errors.Join(err, b.closeConsole())
 }

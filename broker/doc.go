@@ -14,6 +14,8 @@
 //	internal/group     consumer groups and their offsets
 //	internal/meta      the metadata, as a log of records
 //	internal/quota     how long a client is held up that uses more than it was granted
+//	internal/stat      the numbers of all rooms, as Prometheus metrics
+//	internal/console   HTTP: health, readiness, metrics; open before recovery begins
 //
 // # Order of going down
 //
@@ -22,4 +24,5 @@
 //	3 responses under way go out               listen.Shutdown, bounded by DrainTimeout
 //	4 who still waits on a partition is told   topics.Close
 //	5 flush, checkpoint, close                 engine.Close
+//	6 health and metrics                       console.Close
 package broker

@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 }
 
 // small keeps data directories small and quick to make.
-var small = []string{"commit.log.file.bytes=2097152", "commit.log.files=2", "group.initial.rebalance.delay.ms=50", "log.reserve.bytes=0"}
+var small = []string{"commit.log.file.bytes=2097152", "commit.log.files=2", "group.initial.rebalance.delay.ms=50", "log.reserve.bytes=0", "http.listeners="}
 
 // inProcess is a broker in the test process.
 type inProcess struct {

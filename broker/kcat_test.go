@@ -67,7 +67,7 @@ func TestLargeFetchesGoBySendfile(t *testing.T) {
 		t.Skip("strace is not installed: apt-get install strace")
 	}
 	trace := filepath.Join(t.TempDir(), "trace")
-	args := []string{"-f", "-e", "trace=sendfile", "-o", trace, program, "broker", "--data-dir", t.TempDir(), "--set", "listeners=PLAINTEXT://127.0.0.1:0"}
+	args := []string{"-f", "-e", "trace=sendfile", "-o", trace, program, "broker", "--data-dir", t.TempDir(), "--set", "listeners=PLAINTEXT://127.0.0.1:0", "--set", "http.listeners="}
 	for _, s := range small {
 		args = append(args, "--set", s)
 	}

@@ -79,6 +79,7 @@ func (p *producing) Finish(ctx context.Context, o *listen.Out) error {
 		}
 	}
 	o.SetBytes(wire.AppendResponseFrame(o.Bytes(), p.corr, &p.resp, p.version))
+	p.s.Requests.Response(wire.KeyProduce, &p.resp)
 	p.recycle()
 	return nil
 }
@@ -151,6 +152,7 @@ func produce(r *request) (listen.Pending, error) {
 		return p, nil
 	}
 	<-p.done // nothing waits for a flush
+	r.s.Requests.Response(wire.KeyProduce, &p.resp)
 	p.recycle()
 	if failed != nil { // the only way to say so, and Kafka's
 		return nil, fmt.Errorf("acks=0 request failed: %w", failed)

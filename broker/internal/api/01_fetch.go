@@ -23,7 +23,8 @@ type fetching struct {
 	deadline time.Time
 	req      wire.FetchRequest
 	resp     wire.FetchResponse
-	spans    []engine.Span // one per partition, in order; empty where there is nothing
+	spans    []engine.Span          // one per partition, in order; empty where there is nothing
+	from     []*partition.Partition // of each span; nil where there is nothing
 	cuts     []wire.Cut
 	parked   []*partition.Partition
 	bytes    int  // in spans
@@ -59,11 +60,13 @@ func (f *fetching) Finish(ctx context.Context, o *listen.Out) error {
 	var buf []byte
 	buf, f.cuts = wire.AppendFetchFrame(o.Bytes(), f.cuts[:0], f.corr, &f.resp, f.version)
 	o.SetBytes(buf)
+	f.s.Requests.Response(wire.KeyFetch, &f.resp)
 	n := 0
 	for i := range f.spans {
 		if f.spans[i].Size() == 0 {
 			continue
 		}
+		f.from[i].Sent(f.spans[i].Size())
 		span := f.spans[i] // the Out's from here on
 		o.Splice(f.cuts[n].At, &span)
 		f.spans[i] = engine.Span{}
@@ -78,7 +81,7 @@ func (f *fetching) recycle() {
 	f.frame.Release()
 	f.req.Reset()
 	f.resp.Reset()
-	*f = fetching{req: f.req, resp: f.resp, spans: f.spans, cuts: f.cuts, parked: f.parked}
+	*f = fetching{req: f.req, resp: f.resp, spans: f.spans, from: f.from, cuts: f.cuts, parked: f.parked}
 	fetchings.Put(f)
 }
 
@@ -86,7 +89,8 @@ func (f *fetching) dropSpans() {
 	for i := range f.spans {
 		f.spans[i].Release()
 	}
-	f.spans, f.bytes = f.spans[:0], 0
+	clear(f.from)
+	f.spans, f.from, f.bytes = f.spans[:0], f.from[:0], 0
 }
 
 // refusal is what is wrong with the whole request. A client that says it is a follower is refused: by its offsets it would
@@ -146,11 +150,11 @@ func (f *fetching) read() {
 		t := &f.req.Topics[i]
 		for j := range t.Partitions {
 			out := &f.resp.Topics[i].Partitions[j]
-			span, err := f.one(t.Name, &t.Partitions[j], out)
+			span, from, err := f.one(t.Name, &t.Partitions[j], out)
 			if err != nil {
 				f.fail(t.Name, out, err)
 			}
-			f.spans = append(f.spans, span)
+			f.spans, f.from = append(f.spans, span), append(f.from, from)
 			f.bytes += span.Size()
 		}
 	}
@@ -167,33 +171,33 @@ func (f *fetching) fail(topic []byte, out *wire.FetchResponsePartition, err erro
 
 // one reads one partition. The first batch of the whole response is sent however large it is, or a consumer could never get
 // past it; others only as far as they fit (KIP-74).
-func (f *fetching) one(topic []byte, in *wire.FetchRequestPartition, out *wire.FetchResponsePartition) (engine.Span, error) {
+func (f *fetching) one(topic []byte, in *wire.FetchRequestPartition, out *wire.FetchResponsePartition) (engine.Span, *partition.Partition, error) {
 	p, err := f.partition(topic, in.PartitionIndex)
 	if err != nil {
-		return engine.Span{}, err
+		return engine.Span{}, nil, err
 	}
 	if err := p.Err(); err != nil {
-		return engine.Span{}, err
+		return engine.Span{}, nil, err
 	}
 	if err := p.CheckEpoch(batch.Epoch(in.CurrentLeaderEpoch)); err != nil {
-		return engine.Span{}, err
+		return engine.Span{}, nil, err
 	}
 	high := p.HighWatermark()
 	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = int64(high), int64(high), int64(p.Start())
 	fits := max(min(int(in.PartitionMaxBytes), f.limit()-f.bytes), 0)
 	if fits == 0 && f.bytes > 0 {
-		return engine.Span{}, nil
+		return engine.Span{}, nil, nil
 	}
 	span, err := p.Read(batch.Offset(in.FetchOffset), fits)
 	if err != nil {
-		return engine.Span{}, err
+		return engine.Span{}, nil, err
 	}
 	if span.Size() > fits && f.bytes > 0 {
 		span.Release()
-		return engine.Span{}, nil
+		return engine.Span{}, nil, nil
 	}
 	out.RecordsSize = span.Size()
-	return span, nil
+	return span, p, nil
 }
 
 func (f *fetching) partition(topic []byte, i int32) (*partition.Partition, error) {

@@ -6,15 +6,17 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/streambus/streambus/broker/internal/group"
 	"github.com/streambus/streambus/broker/internal/listen"
 	"github.com/streambus/streambus/broker/internal/meta"
+	"github.com/streambus/streambus/broker/internal/stat"
 	"github.com/streambus/streambus/broker/internal/topics"
 	"github.com/streambus/streambus/wire"
 )
 
-// Options configure a Server. All are required.
+// Options configure a Server. All are required, but where it says otherwise.
 type Options struct {
 	NodeID        int32
 	Host          string // that clients are told
@@ -24,6 +26,7 @@ type Options struct {
 	Store         *meta.Store
 	Topics        *topics.Catalog
 	Groups        *group.Coordinator
+	Requests      *stat.Requests // counts; nil: nobody looks at it
 	Logger        *slog.Logger
 	Draining      <-chan struct{} // closed when the broker goes down: long polls end
 }
@@ -35,7 +38,12 @@ type Server struct {
 }
 
 // New makes a Server.
-func New(o Options) *Server { return &Server{o, Served()} }
+func New(o Options) *Server {
+	if o.Requests == nil {
+		o.Requests = stat.NewRequests()
+	}
+	return &Server{o, Served()}
+}
 
 // Session gives the listen.Session of a new connection.
 func (s *Server) Session(remote net.Addr) listen.Session { return &session{s: s, remote: remote} }
@@ -59,8 +67,20 @@ type request struct {
 	frame   *listen.Frame
 }
 
-// Serve begins one request (A3, A4).
+// Serve begins one request (A3, A4), and has it counted.
 func (c *session) Serve(ctx context.Context, f *listen.Frame) (listen.Pending, error) {
+	begin, panicked := time.Now(), true
+	defer func() {
+		if panicked { // the connection contains it
+			c.s.Requests.End(c.header.Key, time.Since(begin))
+		}
+	}()
+	p, err := c.serve(ctx, f)
+	panicked = false
+	return c.s.measure(c.header.Key, begin, p, err)
+}
+
+func (c *session) serve(ctx context.Context, f *listen.Frame) (listen.Pending, error) {
 	body, err := c.header.Decode(f.Body)
 	var row row
 	if err == nil {
@@ -72,11 +92,14 @@ func (c *session) Serve(ctx context.Context, f *listen.Frame) (listen.Pending, e
 	}
 	if errors.Is(err, wire.ErrUnsupportedVersion) && r.key == wire.KeyAPIVersions {
 		r.version = 0
+		c.s.Requests.Begin(r.key, r.version)
 		return r.answer(wire.UnsupportedAPIVersions(c.s.ranges)), nil
 	}
 	if err != nil {
-		return nil, err // Kafka closes too, on a key or version that it does not know
+		c.header.Key = -1 // nothing is counted as begun
+		return nil, err   // Kafka closes too, on a key or version that it does not know
 	}
+	c.s.Requests.Begin(r.key, r.version)
 	p, err := row.handle(r)
 	if err != nil {
 		return nil, fmt.Errorf("%v %d: %w", r.key, r.version, err)

@@ -169,6 +169,7 @@ func (c *conn) armBody(left int) {
 // begin hands one request to the session and queues what comes of it. The queue's size is the in-flight limit.
 func (c *conn) begin(f *Frame) error {
 	defer f.Release()
+	c.s.Received.Add(int64(len(f.Body) + 4))
 	p, err := c.session.Serve(c.ctx, f)
 	if err != nil || p == nil {
 		return err

@@ -77,10 +77,13 @@ type Server struct {
 	accepting context.Context // ends when the server drains
 	drained   context.CancelFunc
 
-	// Sent counts what left; Panics the panics contained (L4); Refused the connections closed for the limits.
-	Sent    Counters
-	Panics  atomic.Int64
-	Refused atomic.Int64
+	// Sent counts what left, Received the bytes of frames; Panics the panics contained (L4); Accepted the connections that came, Refused
+	// those of them that were closed for the limits.
+	Sent     Counters
+	Received atomic.Int64
+	Panics   atomic.Int64
+	Accepted atomic.Int64
+	Refused  atomic.Int64
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
@@ -122,6 +125,7 @@ func (s *Server) accept() {
 			continue
 		}
 		wait = least
+		s.Accepted.Add(1)
 		s.admit(c)
 	}
 }

@@ -22,6 +22,8 @@ type Partition struct {
 	epoch batch.Epoch
 	high  atomic.Int64 // mirrors core.high for readers
 
+	traffic traffic
+
 	mu      sync.Mutex
 	core    Core
 	err     error                    // why no waiter can be completed any more; set once
@@ -134,9 +136,13 @@ func (p *Partition) fail(err error) []waiting {
 // until it is committed. A duplicate waits for the first copy. Ownership of b and the errors are as for engine.Log.Append;
 // on an error w is not called.
 func (p *Partition) Append(b batch.Batch, own engine.Owner, w Waiter) (engine.Appended, error) {
+	size := len(b) // once it is appended, b may be somebody else's
 	a, err := p.log.Append(b, p.epoch, own)
 	if err != nil {
 		return a, err
+	}
+	if !a.Duplicate {
+		p.traffic.appended(a.Last+1-a.Base, size)
 	}
 	p.mu.Lock()
 	if !a.Duplicate {

@@ -117,6 +117,7 @@ func (c *Cluster) launch() error {
 	defer out.Close()
 	c.cmd = exec.Command(c.binary, "broker", "--data-dir", filepath.Join(c.dir, "data"),
 		"--set", "listeners=PLAINTEXT://"+c.addr,
+		"--set", "http.listeners=",
 		"--set", "group.initial.rebalance.delay.ms=100",
 		"--set", "commit.log.file.bytes=67108864")
 	c.cmd.Stdout, c.cmd.Stderr = out, out
