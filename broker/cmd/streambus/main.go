@@ -70,15 +70,18 @@ func rootCommand() *cobra.Command {
 		Long: `StreamBus is an event-streaming broker that every Kafka client can talk to. A record that it has
 acknowledged is on the disk: flushed first, then acknowledged.
 
-  streambus broker --data-dir ./data                 serve on 127.0.0.1:9092
-  kcat -b 127.0.0.1:9092 -P -t greetings <<< hello   write
-  kcat -b 127.0.0.1:9092 -C -t greetings -e          read
+  streambus broker --data-dir ./data                 serve on 127.0.0.1:9092, health and metrics on 127.0.0.1:9644
+  streambus topic create greetings                   on that broker, or any Kafka at --bootstrap-server
+  echo hello | streambus topic produce greetings
+  streambus topic consume greetings --from start -e
+  kcat -b 127.0.0.1:9092 -C -t greetings -e          every Kafka client will do
 
 Exit codes: 0 done, 1 failure, 2 wrong usage, 75 the data directory is in use, 78 bad configuration.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
-	root.AddCommand(brokerCommand(), configCommand(), versionCommand())
+	root.AddCommand(brokerCommand(), topicCommand(), groupCommand(), configCommand(), aclCommand(), clusterCommand(), versionCommand())
+	root.SetGlobalNormalizationFunc(brokersIsBootstrapServer)
 	return root
 }

@@ -34,9 +34,10 @@ type apiRange struct {
 func versionCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "version",
-		Short: "Print the version and the Kafka API versions served",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "Print the version and the Kafka API versions served",
+		Example: "  streambus version\n  streambus version --json | jq -r .commit",
+		Args:    cobra.NoArgs,
 		RunE: doing(func(c *cobra.Command) error {
 			a := aboutThis()
 			if !asJSON {
