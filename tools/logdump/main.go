@@ -16,6 +16,7 @@ import (
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/disk"
 	"github.com/streambus/streambus/engine/inspect"
+	"github.com/streambus/streambus/engine/inspect/show"
 )
 
 // The exit codes.
@@ -50,30 +51,38 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	buffered := bufio.NewWriterSize(stdout, 64<<10)
-	out := newPrinter(c.format, buffered)
-	bar := newProgress(stderr)
+	out := show.New(c.format == "json", buffered)
+	bar := show.NewProgress(stderr)
 	if c.o.Verify { // rows show by themselves how far it is
-		c.o.Progress = bar.tell()
+		c.o.Progress = bar.Tell()
 	}
 	code := exitGood
 	for _, p := range c.paths {
 		if err := inspect.Path(inspect.ReadOnly(disk.OS{}), p, c.o, out); errors.Is(err, syscall.EPIPE) {
-			return out.code()
+			return codeOf(out)
 		} else if err != nil {
-			bar.clear()
+			bar.Clear()
 			fmt.Fprintf(stderr, "logdump: %v\n", explain(err))
 			code = exitUsage
 		}
 	}
-	bar.clear()
+	bar.Clear()
 	if err := buffered.Flush(); err != nil && !errors.Is(err, syscall.EPIPE) {
 		fmt.Fprintf(stderr, "logdump: %v\n", err)
 		return exitUsage
 	}
 	if c.o.Verify {
-		fmt.Fprintln(stderr, out.summary())
+		damage, notes := out.Found()
+		fmt.Fprintf(stderr, "logdump: %d damaged, %d notes\n", damage, notes)
 	}
-	return max(code, out.code())
+	return max(code, codeOf(out))
+}
+
+func codeOf(p *show.Printer) int {
+	if damage, _ := p.Found(); damage > 0 {
+		return exitDamage
+	}
+	return exitGood
 }
 
 // parse reads the command line. flag stops at the first path, so flags behind paths are read too.

@@ -1,4 +1,4 @@
-package main
+package show
 
 import (
 	"fmt"
@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// progress is a line on a terminal that says how far long work is.
-type progress struct {
+// Progress is a line on a terminal that says how far long work is.
+type Progress struct {
 	w     io.Writer // nil: not a terminal
 	begun time.Time
 	last  time.Time
@@ -22,8 +22,9 @@ const (
 	interval = 200 * time.Millisecond
 )
 
-func newProgress(stderr io.Writer) *progress {
-	p := &progress{begun: time.Now()}
+// NewProgress makes one for stderr. It shows nothing where that is no terminal.
+func NewProgress(stderr io.Writer) *Progress {
+	p := &Progress{begun: time.Now()}
 	f, ok := stderr.(*os.File)
 	if !ok {
 		return p
@@ -34,8 +35,8 @@ func newProgress(stderr io.Writer) *progress {
 	return p
 }
 
-// tell is for inspect.Options.Progress; nil when nobody would see it.
-func (p *progress) tell() func(file string, done, total int64) {
+// Tell is for inspect.Options.Progress; nil when nobody would see it.
+func (p *Progress) Tell() func(file string, done, total int64) {
 	if p.w == nil {
 		return nil
 	}
@@ -49,8 +50,8 @@ func (p *progress) tell() func(file string, done, total int64) {
 	}
 }
 
-// clear takes the line away.
-func (p *progress) clear() {
+// Clear takes the line away.
+func (p *Progress) Clear() {
 	if p.shown {
 		fmt.Fprint(p.w, "\r\x1b[K")
 		p.shown = false

@@ -1,4 +1,4 @@
-package main
+package show
 
 import (
 	"bytes"
@@ -15,8 +15,8 @@ import (
 	"github.com/streambus/streambus/engine/inspect"
 )
 
-// printer is an inspect.Sink that writes text or JSON lines.
-type printer struct {
+// Printer is an inspect.Sink that writes text or JSON lines. One goroutine may use it.
+type Printer struct {
 	w      io.Writer
 	json   bool
 	file   string // text: that the last heading was for
@@ -27,23 +27,14 @@ type printer struct {
 	notes  int
 }
 
-func newPrinter(format string, w io.Writer) *printer {
-	return &printer{w: w, json: format == "json"}
-}
+// New makes a Printer of JSON lines or text.
+func New(json bool, w io.Writer) *Printer { return &Printer{w: w, json: json} }
 
-func (p *printer) code() int {
-	if p.damage > 0 {
-		return exitDamage
-	}
-	return exitGood
-}
-
-func (p *printer) summary() string {
-	return fmt.Sprintf("logdump: %d damaged, %d notes", p.damage, p.notes)
-}
+// Found is how many findings of each kind were printed.
+func (p *Printer) Found() (damage, notes int) { return p.damage, p.notes }
 
 // Row implements inspect.Sink.
-func (p *printer) Row(r inspect.Row) error {
+func (p *Printer) Row(r inspect.Row) error {
 	p.line.Reset()
 	if p.json {
 		p.object(r.Kind, r.File, r.Fields)
@@ -55,7 +46,7 @@ func (p *printer) Row(r inspect.Row) error {
 }
 
 // Finding implements inspect.Sink.
-func (p *printer) Finding(f inspect.Finding) error {
+func (p *Printer) Finding(f inspect.Finding) error {
 	kind := "note"
 	if f.Damage {
 		kind = "damage"
@@ -83,7 +74,7 @@ func (p *printer) Finding(f inspect.Finding) error {
 	return p.flush()
 }
 
-func (p *printer) flush() error {
+func (p *Printer) flush() error {
 	_, err := p.w.Write(p.line.Bytes())
 	return err
 }
@@ -97,7 +88,7 @@ func offset(o batch.Offset) any {
 }
 
 // heading names the file and the columns when they change.
-func (p *printer) heading(file, kind string, fields []inspect.Field) {
+func (p *Printer) heading(file, kind string, fields []inspect.Field) {
 	var names strings.Builder
 	names.WriteString(kind)
 	for _, f := range fields {
@@ -125,7 +116,7 @@ func (p *printer) heading(file, kind string, fields []inspect.Field) {
 // maxPad is the widest that a column is made for the sake of looks.
 const maxPad = 24
 
-func (p *printer) columns(kind string, fields []inspect.Field) {
+func (p *Printer) columns(kind string, fields []inspect.Field) {
 	p.line.WriteString(kind)
 	for i, f := range fields {
 		s := word(f.Value)
@@ -173,7 +164,7 @@ func word(v any) string {
 	case string:
 		return plain(v)
 	}
-	panic(fmt.Sprintf("logdump: a field of type %T", v))
+	panic(fmt.Sprintf("show: a field of type %T", v))
 }
 
 // plain is a word as it is, if that is safe, and quoted if not.
@@ -195,7 +186,7 @@ func oneLine(s string) string {
 	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
 }
 
-func (p *printer) object(kind, file string, fields []inspect.Field) {
+func (p *Printer) object(kind, file string, fields []inspect.Field) {
 	p.line.WriteString(`{"kind":`)
 	p.encode(kind)
 	p.line.WriteString(`,"file":`)
@@ -218,7 +209,7 @@ func (p *printer) object(kind, file string, fields []inspect.Field) {
 }
 
 // headers are many under one name, so they are an array of key and value.
-func (p *printer) headers(fields []inspect.Field) {
+func (p *Printer) headers(fields []inspect.Field) {
 	p.line.WriteString(`,"headerList":[`)
 	for i, f := range fields {
 		switch {
@@ -234,7 +225,7 @@ func (p *printer) headers(fields []inspect.Field) {
 	p.line.WriteString("]]")
 }
 
-func (p *printer) value(v any) {
+func (p *Printer) value(v any) {
 	switch v := v.(type) {
 	case inspect.Millis:
 		if v < 0 {
@@ -256,10 +247,10 @@ func (p *printer) value(v any) {
 	}
 }
 
-func (p *printer) encode(v any) {
+func (p *Printer) encode(v any) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic(fmt.Sprintf("logdump: a field of type %T: %v", v, err)) // there are none but words and numbers
+		panic(fmt.Sprintf("show: a field of type %T: %v", v, err)) // there are none but words and numbers
 	}
 	p.line.Write(b)
 }
