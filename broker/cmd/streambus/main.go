@@ -81,7 +81,7 @@ Exit codes: 0 done, 1 failure, 2 wrong usage, 75 the data directory is in use, 7
 		SilenceErrors: true,
 	}
 	root.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
-	root.AddCommand(brokerCommand(), topicCommand(), groupCommand(), configCommand(), aclCommand(), clusterCommand(), versionCommand())
+	root.AddCommand(brokerCommand(), topicCommand(), groupCommand(), configCommand(), aclCommand(), clusterCommand(), logCommand(), versionCommand())
 	root.SetGlobalNormalizationFunc(brokersIsBootstrapServer)
 	return root
 }
