@@ -193,7 +193,7 @@ func (b *Broker) offsetLogs(ctx context.Context, create bool) ([]group.Log, erro
 func (b *Broker) serve(ln net.Listener) {
 	c := b.o.Config
 	host, port := b.advertised(ln.Addr().(*net.TCPAddr))
-	requests := stat.NewRequests()
+	requests := &stat.Requests{}
 	handlers := api.New(api.Options{
 		NodeID: int32(c.Int("node.id")), Host: host, Port: int32(port), AutoCreate: c.Bool("auto.create.topics.enable"),
 		FetchMaxBytes: c.Int("fetch.max.bytes"), Requests: requests, Store: b.topics.Store(), Topics: b.topics, Groups: b.groups,

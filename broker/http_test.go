@@ -73,6 +73,9 @@ func TestMetricsSayWhatHappened(t *testing.T) {
 	if _, err := adm.DeleteTopics(t.Context(), "none"); err != nil {
 		t.Fatal(err)
 	}
+	if err := adm.CommitAllOffsets(t.Context(), "bad \xff", offsets); err != nil { // no name for a label
+		t.Fatal(err)
+	}
 	_, own := get(t, b.HTTPAddr(), "/metrics")
 	for sample, want := range map[string]string{
 		`streambus_produced_records_total{topic="a"}`:                                          "3",
@@ -86,6 +89,7 @@ func TestMetricsSayWhatHappened(t *testing.T) {
 		`streambus_ready`:                                                                      "1",
 		`streambus_connection_panics_total`:                                                    "0",
 		`streambus_requests_malformed_total`:                                                   "0",
+		`streambus_group_series_left_out`:                                                      "1",
 		`streambus_damaged_stretches`:                                                          "0",
 		`streambus_connections_limit`:                                                          "10000",
 	} {

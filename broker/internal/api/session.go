@@ -40,7 +40,7 @@ type Server struct {
 // New makes a Server.
 func New(o Options) *Server {
 	if o.Requests == nil {
-		o.Requests = stat.NewRequests()
+		o.Requests = &stat.Requests{}
 	}
 	return &Server{o, Served()}
 }

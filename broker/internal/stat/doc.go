@@ -14,5 +14,6 @@
 //	ST1  What is shown stands in the table with its help, and nothing else can be: an unknown name panics, which tests would meet.
 //	ST2  No record content, client id or address becomes a label. Topics and groups do; at most maxSeries series of groups are shown,
 //	     and what is left out is counted.
-//	ST3  A scrape takes short locks only, one log or group at a time, and waits for no request and no disk.
+//	ST3  A scrape takes short locks only, one log or group at a time, and waits for no request and no write: all it asks the system is how
+//	     much of the disk is free.
 package stat

@@ -27,11 +27,8 @@ func (g *Gatherer) kafka(e *emitter) {
 }
 
 func (e *emitter) kafkaRequests(r *Requests) {
-	for k, c := range r.keys {
-		if c == nil {
-			continue
-		}
-		name := wire.Key(k).String()
+	for k, c := range r.all {
+		name := k.String()
 		for v := range c.versions {
 			if n := c.versions[v].Load(); n > 0 {
 				e.num("kafka_network_requestmetrics_requests_total", float64(n), name, itoa(v))
@@ -47,10 +44,9 @@ func (e *emitter) kafkaRequests(r *Requests) {
 		}
 	}
 	for prefix, k := range map[string]wire.Key{"produce": wire.KeyProduce, "fetch": wire.KeyFetch} {
-		if c := r.of(k); c != nil {
-			e.num("kafka_server_brokertopicmetrics_total"+prefix+"requests_total", float64(c.total()))
-			e.num("kafka_server_brokertopicmetrics_failed"+prefix+"requests_total", float64(c.failed()))
-		}
+		c := r.Of(k)
+		e.num("kafka_server_brokertopicmetrics_total"+prefix+"requests_total", float64(c.Total))
+		e.num("kafka_server_brokertopicmetrics_failed"+prefix+"requests_total", float64(c.Errors))
 	}
 }
 

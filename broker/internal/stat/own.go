@@ -27,12 +27,9 @@ func (g *Gatherer) own(e *emitter) {
 }
 
 func (e *emitter) requests(r *Requests) {
-	for k, c := range r.keys {
-		if c == nil {
-			continue
-		}
-		name := wire.Key(k).String()
-		e.num("streambus_requests_total", float64(c.total()), name)
+	for k, c := range r.all {
+		name := k.String()
+		e.num("streambus_requests_total", float64(r.Of(k).Total), name)
 		e.num("streambus_requests_in_flight", float64(c.inFlight.Load()), name)
 		e.seconds("streambus_request_seconds", c.time.Snapshot(), name)
 		for i := range c.codes {

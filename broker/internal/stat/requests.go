@@ -10,11 +10,11 @@ import (
 	"github.com/streambus/streambus/wire"
 )
 
-// Requests counts the requests of the Kafka protocol, by key. Its methods may be called by any goroutine and allocate nothing once
-// a type of response was seen.
+// Requests counts the requests of the Kafka protocol, by key. The zero value is ready; it must not be copied. Its methods may be called by
+// any goroutine and allocate nothing once a key and its type of response were seen.
 type Requests struct {
-	keys  [maxKey]*request
-	plans sync.Map // reflect.Type to *plan: where a response has its error codes
+	keys  [maxKey]atomic.Pointer[request] // made when a key is first asked for
+	plans sync.Map                        // reflect.Type to *plan: where a response has its error codes
 
 	// Malformed counts requests that closed their connection; Unanswered those whose client was gone
 	// before the answer was there.
@@ -36,27 +36,31 @@ type request struct {
 	time     timing.Histogram
 }
 
-// NewRequests makes one for the keys that are served.
-func NewRequests() *Requests {
-	r := &Requests{}
-	for _, s := range wire.Served() {
-		if s.Key >= 0 && s.Key < maxKey {
-			r.keys[s.Key] = &request{}
-		}
-	}
-	return r
-}
-
+// of gives the counters of a key that was asked for; nil when it was not.
 func (r *Requests) of(k wire.Key) *request {
 	if k < 0 || k >= maxKey {
 		return nil
 	}
-	return r.keys[k]
+	return r.keys[k].Load()
 }
 
-// Begin counts a request that was taken in. End must follow.
+// all lists the keys that were asked for.
+func (r *Requests) all(yield func(wire.Key, *request) bool) {
+	for k := range wire.Key(maxKey) {
+		if c := r.of(k); c != nil && !yield(k, c) {
+			return
+		}
+	}
+}
+
+// Begin counts a request that was taken in: of a key that is served, so that nobody can fill memory with made-up ones. End must follow.
 func (r *Requests) Begin(k wire.Key, version int16) {
-	if c := r.of(k); c != nil {
+	c := r.of(k)
+	if c == nil && k >= 0 && k < maxKey {
+		r.keys[k].CompareAndSwap(nil, &request{})
+		c = r.of(k)
+	}
+	if c != nil {
 		c.inFlight.Add(1)
 		c.versions[min(max(int(version), 0), maxVersions-1)].Add(1)
 	}
@@ -142,20 +146,28 @@ func (p *plan) walk(v reflect.Value, c *request) {
 	}
 }
 
-// total is how often the key was asked for.
-func (c *request) total() (n uint64) {
-	for i := range c.versions {
-		n += c.versions[i].Load()
-	}
-	return n
+// Counts are those of one key.
+type Counts struct {
+	Total    uint64 // taken in
+	InFlight int64
+	Ended    uint64
+	Errors   uint64 // error codes sent
 }
 
-// failed is how many error codes were sent.
-func (c *request) failed() (n uint64) {
+// Of gives the counts of a key.
+func (r *Requests) Of(k wire.Key) (n Counts) {
+	c := r.of(k)
+	if c == nil {
+		return n
+	}
+	for i := range c.versions {
+		n.Total += c.versions[i].Load()
+	}
 	for i := range c.codes {
 		if i+minCode != int(wire.CodeNone) {
-			n += c.codes[i].Load()
+			n.Errors += c.codes[i].Load()
 		}
 	}
+	n.InFlight, n.Ended = c.inFlight.Load(), c.time.Snapshot().Count
 	return n
 }
