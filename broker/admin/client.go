@@ -6,7 +6,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -54,6 +56,11 @@ func Connect(o Options) (*Client, error) {
 	if o.Timeout <= 0 {
 		o.Timeout = 10 * time.Second
 	}
+	for _, b := range o.Brokers {
+		if err := checkBroker(b); err != nil {
+			return nil, err
+		}
+	}
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(o.Brokers...), kgo.ClientID("streambus-cli"), kgo.ProducerLinger(0), kgo.MetadataMinAge(50 * time.Millisecond),
 		kgo.DialTimeout(min(o.Timeout, 5*time.Second)), kgo.RetryTimeout(o.Timeout), kgo.RecordDeliveryTimeout(o.Timeout),
@@ -71,6 +78,21 @@ func Connect(o Options) (*Client, error) {
 	adm := kadm.NewClient(c)
 	adm.SetTimeoutMillis(int32(min(o.Timeout.Milliseconds(), 1<<30)))
 	return &Client{o: o, kgo: c, kadm: adm, opts: opts}, nil
+}
+
+// checkBroker says whether an address can be meant: HOST, or HOST:PORT.
+func checkBroker(addr string) error {
+	host, port := addr, "9092"
+	if strings.Contains(addr, ":") {
+		var err error
+		if host, port, err = net.SplitHostPort(addr); err != nil {
+			return fmt.Errorf("%w: broker %q must be HOST:PORT ([HOST]:PORT for IPv6)", ErrOptions, addr)
+		}
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || host == "" {
+		return fmt.Errorf("%w: broker %q must be HOST:PORT, with a port from 1 to 65535", ErrOptions, addr)
+	}
+	return nil
 }
 
 // Close lets the connections go.

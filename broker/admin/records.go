@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -38,6 +39,9 @@ func (c *Client) Produce(ctx context.Context, p Producing, in io.Reader) ([]Prod
 		return nil, err
 	}
 	defer client.Close()
+	if strings.HasSuffix(p.Layout, "\n") {
+		in = &lastLine{in: in}
+	}
 	reader, err := kgo.NewRecordReader(in, p.Layout)
 	if err != nil {
 		return nil, fmt.Errorf("%w: layout %q: %w", ErrOptions, p.Layout, err)
@@ -222,4 +226,27 @@ func Layout(layout string) (show func(dst []byte, r *Record) []byte, err error) 
 		return nil, fmt.Errorf("%w: layout %q: %w", ErrOptions, layout, err)
 	}
 	return f.AppendRecord, nil
+}
+
+// lastLine ends the last line of an input that does not: printf hello | … is a record as well as echo hello | ….
+type lastLine struct {
+	in   io.Reader
+	last byte // 0 before the first one, and when there is no more to add
+}
+
+// Read implements io.Reader.
+func (l *lastLine) Read(b []byte) (int, error) {
+	n, err := l.in.Read(b)
+	if n > 0 {
+		l.last = b[n-1]
+		if l.last == '\n' {
+			l.last = 0
+		}
+		return n, nil // whatever else there is comes again
+	}
+	if err == io.EOF && l.last != 0 && len(b) > 0 {
+		b[0], l.last = '\n', 0
+		return 1, nil
+	}
+	return 0, err
 }
