@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"runtime"
@@ -33,6 +32,7 @@ type apiRange struct {
 
 func versionCommand() *cobra.Command {
 	var asJSON bool
+	var f format
 	c := &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version and the Kafka API versions served",
@@ -40,15 +40,14 @@ func versionCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: doing(func(c *cobra.Command) error {
 			a := aboutThis()
-			if !asJSON {
+			if !asJSON && !f.json {
 				return a.print(c.OutOrStdout())
 			}
-			enc := json.NewEncoder(c.OutOrStdout())
-			enc.SetIndent("", "  ")
-			return enc.Encode(a)
+			return printJSON(c.OutOrStdout(), a)
 		}),
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&asJSON, "json", false, "the same as --format json")
+	c.Flags().Var(&f, "format", "how it is printed: text or json")
 	return c
 }
 

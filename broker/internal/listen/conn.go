@@ -92,11 +92,13 @@ func (c *conn) drain() {
 }
 
 // guard contains a panic (L4).
-func (c *conn) guard(f func() error) (err error) {
+func (c *conn) guard(f func() error) error { return c.s.guard(c.nc.RemoteAddr(), f) }
+
+func (s *Server) guard(remote net.Addr, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.s.Panics.Add(1)
-			c.s.o.Logger.Error("BUG: panic in a connection; it is closed, the broker goes on", "remote", c.nc.RemoteAddr(), "panic", p, "stack", string(debug.Stack()))
+			s.Panics.Add(1)
+			s.o.Logger.Error("BUG: panic in a connection; it is closed, the broker goes on", "remote", remote, "panic", p, "stack", string(debug.Stack()))
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()

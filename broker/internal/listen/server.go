@@ -144,7 +144,11 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // admit starts a connection, or closes it where a limit is reached.
 func (s *Server) admit(nc net.Conn) {
-	c, err := s.newConn(nc)
+	var c *conn
+	err := s.guard(nc.RemoteAddr(), func() (err error) {
+		c, err = s.newConn(nc)
+		return err
+	})
 	if err == nil {
 		err = s.register(c)
 	}
