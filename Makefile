@@ -65,6 +65,10 @@ fuzz: ## run every fuzz function of ./engine ./wire ./broker ./loadscript for FU
 		done; \
 	done
 
+.PHONY: docs
+docs: ## write docs/CLI.md and docs/METRICS.md anew, from the commands and the table of metrics
+	$(GO) test -count=1 ./broker/cmd/streambus ./broker/internal/stat -run '^TestDocs$$' -rewrite
+
 .PHONY: layers
 layers: ## who may import whom (tools/layers/policy.txt)
 	$(GO) test -count=1 ./tools/layers

@@ -5,6 +5,7 @@
 //	                                          └─────▶ meta ────────▲
 //
 //	cmd/streambus      the program: flags, signals, exit codes
+//	admin              the other side: the Kafka protocol as a client, for the program's commands
 //	internal/config    settings: names, sources, checks
 //	internal/listen    connections: frames in, responses out in order, limits
 //	internal/api       requests: one file per API key
