@@ -305,3 +305,40 @@ func TestReadyOnlyAfterRecovery(t *testing.T) {
 		t.Error("HTTP is served after Close")
 	}
 }
+
+// TestScrapesDuringClose: whoever scrapes while the broker goes down gets whole answers or none, and disturbs nobody.
+func TestScrapesDuringClose(t *testing.T) {
+	b := start(t, t.TempDir(), anyHTTP)
+	c := b.client(kgo.DefaultProduceTopic("a"), kgo.AllowAutoTopicCreation())
+	if err := c.ProduceSync(t.Context(), kgo.StringRecord("x")).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	scraped, first := make(chan int), make(chan struct{})
+	go func() { // ends when HTTP does; waited for below
+		n := 0
+		for ; ; n++ {
+			path := []string{"/metrics", "/metrics/kafka", "/readyz"}[n%3]
+			resp, err := http.Get("http://" + b.HTTPAddr().String() + path)
+			if err != nil {
+				break
+			}
+			body, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if err == nil && path != "/readyz" && (resp.StatusCode != 200 || strings.Contains(string(body), "BUG")) {
+				t.Errorf("%s: %d\n%.500s", path, resp.StatusCode, body)
+			}
+			if n == 3 {
+				close(first)
+			}
+		}
+		http.DefaultClient.CloseIdleConnections()
+		scraped <- n
+	}()
+	<-first
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := <-scraped; n < 4 {
+		t.Errorf("%d scrapes", n)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -144,10 +145,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 	for _, c := range held {
 		_ = c.Close()
 	}
-	for !healthy() { // the server sees them go one after the other
-		if t.Context().Err() != nil {
-			t.Fatal("nobody is served after those who held the connections went")
-		}
+	for !healthy() { // the server sees them go one after the other; if it never does, the tests' timeout says so
+		runtime.Gosched()
 	}
 }
 
