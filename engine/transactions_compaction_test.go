@@ -18,7 +18,7 @@ import (
 func committedValues(t *testing.T, l *Log) map[string]string {
 	t.Helper()
 	got := map[string]string{}
-	err := committed(l, l.StartOffset(), l.Stable(l.FlushedEnd()), func() int { return 2000 }, func(r batch.Record) {
+	err := readCommitted(l, l.StartOffset(), l.Stable(l.FlushedEnd()), func() int { return 2000 }, func(r batch.Record) {
 		if r.Value == nil {
 			delete(got, string(r.Key))
 			return

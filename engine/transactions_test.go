@@ -68,9 +68,9 @@ func visibleOf(all []sent, from, stable batch.Offset) (out []batch.Offset) {
 	return out
 }
 
-// committed reads [from, stable) as a consumer of committed records does, in steps of limit() bytes (KIP-98, as the Java client does it), and
+// readCommitted reads [from, stable) as a consumer of committed records does, in steps of limit() bytes (KIP-98, as the Java client does it), and
 // gives each record to f.
-func committed(l *Log, from, stable batch.Offset, limit func() int, f func(batch.Record)) error {
+func readCommitted(l *Log, from, stable batch.Offset, limit func() int, f func(batch.Record)) error {
 	for from < stable {
 		span, err := l.Read(from, stable, limit())
 		if err != nil {
@@ -442,7 +442,7 @@ func (s *story) check() error {
 	}
 	var got []batch.Offset
 	limit := func() int { return s.rng.IntN(1500) }
-	if err := committed(s.l, from, stable, limit, func(r batch.Record) { got = append(got, r.Offset) }); err != nil {
+	if err := readCommitted(s.l, from, stable, limit, func(r batch.Record) { got = append(got, r.Offset) }); err != nil {
 		return fmt.Errorf("reading [%d, %d): %w", from, stable, err)
 	}
 	if want := visibleOf(s.all, from, stable); !slices.Equal(got, want) {
