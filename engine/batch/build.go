@@ -12,6 +12,7 @@ type Builder struct {
 	ProducerEpoch ProducerEpoch
 	BaseSequence  Sequence
 	Sequenced     bool // the three fields above count
+	Transactional bool // the records count when the producer's transaction commits; only with Sequenced
 
 	buf   []byte
 	first int64
@@ -67,6 +68,9 @@ func (b *Builder) Batch() Batch {
 	binary.BigEndian.PutUint32(out[atBaseSequence:], uint32(seq))
 	binary.BigEndian.PutUint32(out[atCount:], uint32(b.count))
 	out[atMagic] = 2
+	if b.Sequenced && b.Transactional {
+		binary.BigEndian.PutUint16(out[atAttributes:], transactionalBit)
+	}
 	b.count = 0
 	return seal(out)
 }

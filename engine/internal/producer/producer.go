@@ -10,7 +10,8 @@
 //	    this table knows of that producer (older state may have been evicted, as in Kafka). A marker may begin an epoch, too.
 //	I2  A batch equal in epoch and sequences to one of the last Window batches is a duplicate and has that batch's offsets.
 //	I3  At most MaxProducers are remembered; beyond it those that wrote longest ago are forgotten.
-//	I4  A marker has no sequence: it is never a duplicate and never out of order, only fenced, and leaves the sequences of its epoch.
+//	I4  A marker has no sequence: it is never a duplicate and never out of order, only fenced, and leaves the sequences of its epoch. So it is
+//	    with a batch without sequences (the offsets that the group coordinator writes for a transaction), whose epoch counts in the same way.
 package producer
 
 import (
@@ -70,7 +71,7 @@ func (t *Table) Check(b batch.Batch) (base batch.Offset, duplicate bool, err err
 	switch {
 	case epoch < s.epoch:
 		return 0, false, fmt.Errorf("%w: producer %d has epoch %d, batch has %d", ErrFenced, id, s.epoch, epoch)
-	case b.Control(): // I4
+	case b.Control() || first == batch.NoSequence: // I4
 		return 0, false, nil
 	case epoch > s.epoch:
 		if first != 0 {
@@ -110,7 +111,7 @@ func (t *Table) Update(h batch.Batch) {
 	if s.epoch != h.ProducerEpoch() {
 		*s = *begun(h)
 	}
-	if h.Control() {
+	if h.Control() || h.BaseSequence() == batch.NoSequence { // I4
 		return
 	}
 	s.last, s.at = h.LastSequence(), h.BaseOffset()

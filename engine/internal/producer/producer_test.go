@@ -64,6 +64,7 @@ func TestTable(t *testing.T) {
 		"a gap":                       {{0, 0, 3, "accepted"}, {0, 4, 1, "out of order"}, {0, 3, 1, "accepted"}},
 		"a part of one again":         {{0, 0, 3, "accepted"}, {0, 0, 2, "out of order"}, {0, 1, 2, "out of order"}},
 		"across the end of the range": {{0, math.MaxInt32 - 1, 3, "accepted"}, {0, 1, 1, "accepted"}, {0, math.MaxInt32 - 1, 3, "duplicate of 0"}},
+		"without sequences":           {{3, -1, 3, "accepted"}, {3, -1, 3, "accepted"}, {2, -1, 1, "fenced"}, {4, -1, 1, "accepted"}, {3, -1, 1, "fenced"}}, // I4
 		"an older epoch":              {{3, 0, 1, "accepted"}, {2, 1, 1, "fenced"}, {2, 0, 1, "fenced"}},
 		"a newer epoch begins at 0":   {{3, 0, 9, "accepted"}, {4, 9, 1, "out of order"}, {4, 0, 1, "accepted"}, {4, 1, 1, "accepted"}},
 		"a newer epoch forgets":       {{3, 0, 1, "accepted"}, {4, 0, 1, "accepted"}, {4, 0, 1, "duplicate of 1"}, {3, 0, 1, "fenced"}},
