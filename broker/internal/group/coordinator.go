@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/streambus/streambus/broker/internal/partition"
+	"github.com/streambus/streambus/broker/internal/group/record"
 )
 
 // Coordinator is the groups that this broker coordinates: all of them. Its methods may be called by any goroutine.
@@ -18,6 +18,9 @@ type Coordinator struct {
 	limits  Limits
 	clock   *clock
 	tickets atomic.Uint64
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+	chores  sync.WaitGroup
 
 	mu     sync.Mutex
 	groups map[string]*entry
@@ -28,17 +31,25 @@ type Coordinator struct {
 type entry struct {
 	id string
 
-	mu     sync.Mutex
-	g      *Group
-	parked map[Ticket]func(answer any) // called outside mu; must not block. nil asks for the answer of a broker going down
-	closed bool                        // nobody may be parked any more
-	armed  time.Time                   // the alarm that counts, zero when none; others of this entry are stale
+	mu      sync.Mutex
+	g       *Group
+	parked  map[Ticket]func(answer any) // must not block. nil asks for the answer of a broker going down
+	closed  bool                        // nobody may be parked any more
+	gone    bool                        // deleted: look the name up again
+	armed   time.Time                   // the alarm that counts, zero when none; others of this entry are stale
+	unsaved []pair                      // records that were refused; they go with the next ones (G7)
+	out     queue                       // answers that wait for what they depend on to be durable
 }
 
-// Start starts a Coordinator over the offsets loaded. The caller must call Close.
+// Start starts a Coordinator over the offsets loaded, and takes over the groups that were loaded with them: their members have as long
+// as their sessions to be heard of. The caller must call Close.
 func Start(l Limits, o *Offsets) *Coordinator {
+	l.defaults()
 	c := &Coordinator{Offsets: o, limits: l, groups: map[string]*entry{}}
+	c.life, c.end = context.WithCancel(context.Background())
 	c.clock = startClock(c.tick)
+	c.restore()
+	c.chores.Go(c.expireNowAndThen)
 	return c
 }
 
@@ -49,12 +60,15 @@ func (c *Coordinator) Close() {
 	all := c.groups
 	c.groups = map[string]*entry{}
 	c.mu.Unlock()
+	c.end()
 	c.clock.close()
+	c.chores.Wait()
 	for _, e := range all {
 		e.mu.Lock()
 		parked := e.parked
 		e.parked, e.closed = nil, true
 		e.mu.Unlock()
+		e.out.all(ErrNotAvailable)
 		for _, f := range parked {
 			f(nil)
 		}
@@ -116,17 +130,29 @@ func (c *Coordinator) entry(id string, create bool) (e *entry, open bool) {
 	defer c.mu.Unlock()
 	e = c.groups[id]
 	if e == nil && create && !c.closed {
-		e = &entry{id: id, g: New(c.limits), parked: map[Ticket]func(any){}}
+		e = newEntry(id, New(c.limits))
 		c.groups[id] = e
 	}
 	return e, !c.closed
 }
 
-// step runs the core on one event, answers whom it says, and arms the clock. It is false when the group is dead.
-func (c *Coordinator) step(e *entry, ev Event, ticket Ticket, answer func(any)) bool {
+func newEntry(id string, g *Group) *entry {
+	return &entry{id: id, g: g, parked: map[Ticket]func(any){}}
+}
+
+// hold locks an entry; it is false, and nothing locked, where the group is gone.
+func (e *entry) hold() bool {
 	e.mu.Lock()
-	if e.g.State() == Dead {
+	if e.gone {
 		e.mu.Unlock()
+		return false
+	}
+	return true
+}
+
+// step runs the core on one event, answers whom it says, and arms the clock. It is false when the group is gone.
+func (c *Coordinator) step(e *entry, ev Event, ticket Ticket, answer func(any)) bool {
+	if !e.hold() {
 		return false
 	}
 	if e.closed {
@@ -139,18 +165,10 @@ func (c *Coordinator) step(e *entry, ev Event, ticket Ticket, answer func(any)) 
 	if ticket != 0 {
 		e.parked[ticket] = answer
 	}
-	fx := e.g.Step(time.Now(), ev)
-	give := make([]func(any), len(fx))
-	for i, f := range fx {
-		give[i] = e.parked[f.Ticket]
-		delete(e.parked, f.Ticket)
-	}
+	c.carryOut(e, e.g.Step(time.Now(), ev))
 	at, arm := e.arm()
-	idle := e.g.State() == Empty && !arm && e.armed.IsZero()
+	idle := e.g.State() == Empty && e.g.generation == 0 && !arm && e.armed.IsZero()
 	e.mu.Unlock()
-	for i, f := range fx {
-		give[i](f.Answer)
-	}
 	if arm {
 		c.clock.set(at, e)
 	}
@@ -158,6 +176,71 @@ func (c *Coordinator) step(e *entry, ev Event, ticket Ticket, answer func(any)) 
 		c.forget(e)
 	}
 	return true
+}
+
+// carryOut does what a step asks for. Callers hold e.mu.
+func (c *Coordinator) carryOut(e *entry, fx []Effect) {
+	var pairs []pair
+	var tell []func(err error)
+	for _, f := range fx {
+		if s, ok := f.Answer.(Save); ok {
+			pairs = append(pairs, pair{record.Key{Kind: record.Classic, Group: e.id}, s.Value})
+			continue
+		}
+		give := e.parked[f.Ticket]
+		delete(e.parked, f.Ticket)
+		tell = append(tell, func(err error) {
+			if err != nil {
+				give(nil)
+				return
+			}
+			give(f.Answer)
+		})
+	}
+	c.save(e, pairs, func(err error) {
+		for _, f := range tell {
+			f(err)
+		}
+	})
+}
+
+// save appends records of a group and has told called when they, and all that was saved before, are durable (G7). When they are refused
+// (the disk is full), told is given the error, and they go before whatever is told next. Callers hold e.mu.
+func (c *Coordinator) save(e *entry, pairs []pair, told func(err error)) {
+	t := e.out.add(told)
+	pairs = merge(e.unsaved, pairs)
+	if len(pairs) == 0 {
+		t.Done(nil)
+		return
+	}
+	e.unsaved = pairs
+	l, err := c.Offsets.laneOf(c.life, e.id)
+	if err == nil {
+		err = l.write(pairs, t.Done)
+	}
+	if err != nil {
+		t.Done(err)
+		return
+	}
+	e.unsaved = nil
+}
+
+// merge puts records behind others, each key once: only its last value counts.
+func merge(old, pairs []pair) []pair {
+	if len(old) == 0 {
+		return pairs
+	}
+	renewed := map[record.Key]bool{}
+	for _, p := range pairs {
+		renewed[p.key] = true
+	}
+	var out []pair
+	for _, p := range old {
+		if !renewed[p.key] {
+			out = append(out, p)
+		}
+	}
+	return append(out, pairs...)
 }
 
 // arm says whether an alarm must be set: the deadline is sooner than what is set already. Callers hold mu.
@@ -183,16 +266,17 @@ func (c *Coordinator) tick(a alarm) {
 	}
 }
 
-// forget lets an empty group go that has committed nothing, so that names made up by clients do not pile up.
+// forget lets a group go that never had a generation, so that names made up by clients do not pile up.
 func (c *Coordinator) forget(e *entry) {
-	if c.Offsets.Has(e.id) {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.g.Step(time.Now(), Forget{}); e.g.State() == Dead && c.groups[e.id] == e {
+	if len(e.unsaved) > 0 || c.groups[e.id] != e {
+		return
+	}
+	if e.g.Step(time.Now(), Forget{}); e.g.State() == Dead {
+		e.gone = true
 		delete(c.groups, e.id)
 	}
 }
@@ -204,30 +288,35 @@ const maxIDPrefix = 200
 func (c *Coordinator) Join(id, clientID string, j Join) *Reply[JoinAnswer] {
 	var missing *JoinAnswer
 	if j.Who.Member != "" {
-		missing = &JoinAnswer{Err: fmt.Errorf("%w: there is no group %q", ErrUnknownMember, id), Generation: NoGeneration, Member: j.Who.Member}
+		missing = &JoinAnswer{Err: noGroup(ErrUnknownMember, id), Generation: NoGeneration, Member: j.Who.Member}
 	}
+	j.ClientID = clientID
+	prefix := clientID
 	if j.Who.Instance != "" {
-		clientID = j.Who.Instance
+		prefix = j.Who.Instance
 	}
-	j.NewID = clientID[:min(len(clientID), maxIDPrefix)] + "-" + rand.Text()
+	j.NewID = prefix[:min(len(prefix), maxIDPrefix)] + "-" + rand.Text()
 	closing := JoinAnswer{Err: ErrNotAvailable, Generation: NoGeneration, Member: j.Who.Member}
 	return ask(c, id, closing, missing, func(t Ticket) Event { j.Ticket = t; return j })
 }
 
+// noGroup says that a group does not exist, in the words of an error.
+func noGroup(err error, id string) error { return fmt.Errorf("%w: there is no group %q", err, id) }
+
 // Sync asks for the assignment of a generation.
 func (c *Coordinator) Sync(id string, s Sync) *Reply[SyncAnswer] {
-	missing := SyncAnswer{Err: fmt.Errorf("%w: there is no group %q", ErrUnknownMember, id)}
+	missing := SyncAnswer{Err: noGroup(ErrUnknownMember, id)}
 	return ask(c, id, SyncAnswer{Err: ErrNotAvailable}, &missing, func(t Ticket) Event { s.Ticket = t; return s })
 }
 
-// Heartbeat keeps a member in.
+// Heartbeat keeps a member in. It waits for a flush at most.
 func (c *Coordinator) Heartbeat(id string, who Identity, g Generation) error {
-	missing := ErrAnswer{fmt.Errorf("%w: there is no group %q", ErrUnknownMember, id)}
+	missing := ErrAnswer{noGroup(ErrUnknownMember, id)}
 	r := ask(c, id, ErrAnswer{ErrNotAvailable}, &missing, func(t Ticket) Event { return Heartbeat{t, who, g} })
 	return (<-r.c).Err // never parked
 }
 
-// Leave takes members out, with one error or nil for each.
+// Leave takes members out, with one error or nil for each. It waits for a flush at most.
 func (c *Coordinator) Leave(id string, members []Identity) []error {
 	same := func(err error) LeaveAnswer {
 		errs := make([]error, len(members))
@@ -236,20 +325,23 @@ func (c *Coordinator) Leave(id string, members []Identity) []error {
 		}
 		return LeaveAnswer{errs}
 	}
-	missing := same(fmt.Errorf("%w: there is no group %q", ErrUnknownMember, id))
+	missing := same(noGroup(ErrUnknownMember, id))
 	r := ask(c, id, same(ErrNotAvailable), &missing, func(t Ticket) Event { return Leave{t, members} })
 	return (<-r.c).Errs // never parked
 }
 
-// Commit commits offsets if the group allows it. w is told when they are durable; on an error it is not called.
-func (c *Coordinator) Commit(ctx context.Context, id string, who Identity, g Generation, all []Committed, w partition.Waiter) error {
-	missing := ErrAnswer{}
-	if g >= 0 {
-		missing.Err = fmt.Errorf("%w: there is no group %q", ErrIllegalGeneration, id)
+// restore makes the groups that were loaded.
+func (c *Coordinator) restore() {
+	now := time.Now()
+	for id, f := range c.Offsets.found {
+		if f.classic == nil {
+			continue
+		}
+		e := newEntry(id, Restore(c.limits, now, f.classic))
+		c.groups[id] = e
+		if at, arm := e.arm(); arm {
+			c.clock.set(at, e)
+		}
 	}
-	r := ask(c, id, ErrAnswer{ErrNotAvailable}, &missing, func(t Ticket) Event { return Commit{t, who, g} })
-	if a := <-r.c; a.Err != nil { // never parked
-		return a.Err
-	}
-	return c.Offsets.Commit(ctx, id, all, w)
+	c.Offsets.found = nil
 }

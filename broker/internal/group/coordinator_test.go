@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/streambus/streambus/broker/internal/group/record"
 	"github.com/streambus/streambus/broker/internal/partition"
 	"github.com/streambus/streambus/engine"
 	"github.com/streambus/streambus/engine/batch"
@@ -78,7 +80,7 @@ func logsOf(made *bool, shelves ...*shelf) Logs {
 
 func startOn(t *testing.T, l Limits, shelves ...*shelf) *Coordinator {
 	t.Helper()
-	made := len(shelves) > 0 && len(shelves[0].batches) > 0
+	made := slices.ContainsFunc(shelves, func(s *shelf) bool { return len(s.batches) > 0 })
 	o, err := OpenOffsets(t.Context(), logsOf(&made, shelves...))
 	if err != nil {
 		t.Fatal(err)
@@ -126,8 +128,10 @@ func TestCoordinatorByTheClock(t *testing.T) {
 		if err := c.Heartbeat("g", Identity{Member: first.Member}, 1); !errors.Is(err, ErrUnknownMember) {
 			t.Errorf("after its session: %v", err)
 		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
 		if len(c.groups) != 0 {
-			t.Error("a group of nobody, with nothing committed, is kept")
+			t.Error("a group of nobody, with nothing committed, is kept after the check for such")
 		}
 		if n := len(c.clock.due); n > 3 {
 			t.Errorf("%d alarms are left over", n)
@@ -265,8 +269,12 @@ func TestOffsetsAreLoaded(t *testing.T) {
 	}
 	c.Close()
 	var b batch.Builder
-	b.Add(time.Now(), appendKey(nil, "group 0", TopicPartition{"t", 0}), nil) // a tombstone
-	b.Add(time.Now(), []byte{0, 2, 0, 1, 'g'}, []byte("group metadata of a real Kafka"))
+	key, err := offsetKey("group 0", TopicPartition{"t", 0}).Append(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Add(time.Now(), key, nil) // a tombstone
+	b.Add(time.Now(), []byte{0, 11, 0, 1, 'g'}, []byte("a share group of a real Kafka"))
 	if _, err := shelves[PartitionFor("group 0", 3)].Append(b.Batch(), nil, partition.NewFuture()); err != nil {
 		t.Fatal(err)
 	}
@@ -296,46 +304,44 @@ func TestPartitionForIsKafkas(t *testing.T) {
 }
 
 func FuzzLoad(f *testing.F) {
-	f.Add(appendKey(nil, "g", TopicPartition{"t", 1}), appendValue(nil, Committed{Offset: 5, Metadata: "m"}, 7))
+	for _, p := range []pair{
+		{offsetKey("g", TopicPartition{"t", 1}), &record.OffsetValue{Offset: 5, Metadata: "m", CommitMs: 7}},
+		{record.Key{Kind: record.Classic, Group: "g"}, &record.ClassicValue{Generation: 1, Members: []record.ClassicMember{{ID: "m"}, {ID: "m"}}}},
+	} {
+		key, _ := p.key.Append(nil)
+		value, _ := record.Append(nil, p.value)
+		f.Add(key, value)
+	}
 	f.Add([]byte{0, 2}, []byte{})
 	f.Add([]byte{0, 1, 255, 255}, []byte{0, 1})
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		var b batch.Builder
 		b.Add(time.UnixMilli(1), key, value)
-		o := &Offsets{groups: map[string]map[TopicPartition]stored{}}
-		if err := o.load(b.Batch()); err != nil {
-			if !errors.Is(err, errRecord) {
-				t.Errorf("%v is not errRecord", err)
+		o := newOffsets(nil)
+		if err := o.load(&lane{}, b.Batch()); err != nil {
+			if !errors.Is(err, record.ErrRecord) {
+				t.Errorf("%v is not ErrRecord", err)
 			}
 			return
 		}
-		for group, all := range o.groups {
-			for tp, s := range all {
-				g, k, ok, err := decodeKey(appendKey(nil, group, tp))
-				v, verr := decodeValue(appendValue(nil, s.Committed, 0))
-				if g != group || k != tp || !ok || err != nil || verr != nil || v.Offset != s.Offset || v.Metadata != s.Metadata {
-					t.Errorf("%q %v %+v does not survive encoding", group, tp, s)
-				}
+		for _, found := range o.found {
+			if found.classic != nil {
+				g := Restore(Limits{}, time.Unix(0, 0), found.classic)
+				g.Step(time.Unix(1<<40, 0), Tick{})
 			}
 		}
 	})
 }
 
-// The bytes of a real Kafka's records: OffsetCommitKey 1 and OffsetCommitValue 3, 1 and 0.
-func TestRecordsAreKafkas(t *testing.T) {
-	key := []byte{0, 1, 0, 1, 'g', 0, 2, 't', '1', 0, 0, 0, 3}
-	if got := appendKey(nil, "g", TopicPartition{"t1", 3}); string(got) != string(key) {
-		t.Errorf("% x", got)
-	}
-	v3 := []byte{0, 3, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 2, 0, 1, 'm', 0, 0, 0, 0, 0, 0, 0, 5}
-	if got := appendValue(nil, Committed{Offset: 9, Epoch: 2, Metadata: "m"}, 5); string(got) != string(v3) {
-		t.Errorf("% x", got)
-	}
-	v1 := []byte{0, 1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 'm', 0, 0, 0, 0, 0, 0, 0, 5, 255, 255, 255, 255, 255, 255, 255, 255}
-	v0 := append([]byte{0, 0}, v1[2:len(v1)-8]...)
-	for _, b := range [][]byte{v1, v0} {
-		if c, err := decodeValue(b); err != nil || c.Offset != 9 || c.Metadata != "m" || c.Epoch != batch.NoEpoch {
-			t.Errorf("% x: %+v, %v", b, c, err)
+func FuzzEmbedded(f *testing.F) {
+	f.Add([]byte{0, 3, 0, 0, 0, 1, 0, 1, 't', 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 1, 255, 255})
+	f.Add([]byte{0, 1, 0, 0, 0, 1, 0, 1, 't', 0, 0, 0, 1, 0, 0, 0, 5, 255, 255, 255, 255})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if s, err := parseSubscription(b); err == nil && len(s.topics) > len(b) {
+			t.Errorf("%d topics in %d bytes", len(s.topics), len(b))
 		}
-	}
+		if all, err := parseAssignment(b); err == nil && len(all) > len(b) {
+			t.Errorf("%d partitions in %d bytes", len(all), len(b))
+		}
+	})
 }

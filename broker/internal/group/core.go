@@ -28,6 +28,9 @@ type Limits struct {
 	MaxSession   time.Duration // default 30 min
 	MaxSize      int           // default 2^31-1
 	InitialDelay time.Duration // how long the first rebalance waits for more members; 0 is not at all
+
+	Retention     time.Duration // offsets.retention.minutes: how long offsets outlive their group; default 7 days, negative is for ever
+	CheckInterval time.Duration // offsets.retention.check.interval.ms; default 10 min
 }
 
 func (l *Limits) defaults() {
@@ -40,12 +43,19 @@ func (l *Limits) defaults() {
 	if l.MaxSize == 0 {
 		l.MaxSize = 1<<31 - 1
 	}
+	if l.Retention == 0 {
+		l.Retention = 7 * 24 * time.Hour
+	}
+	if l.CheckInterval == 0 {
+		l.CheckInterval = 10 * time.Minute
+	}
 }
 
 // Group is the state machine of one group. The zero value is not ready: use New. It is not safe for concurrent use.
 type Group struct {
 	limits       Limits
 	state        State
+	since        time.Time // when it came into the state
 	generation   Generation
 	protocolType string
 	protocol     string
@@ -91,7 +101,7 @@ func (g *Group) Step(now time.Time, e Event) []Effect {
 		g.onTick()
 	case Forget:
 		if g.state == Empty && len(g.pending) == 0 {
-			g.state = Dead
+			g.enter(Dead)
 		}
 	default:
 		panic(fmt.Sprintf("group: unknown event %T", e))
@@ -119,6 +129,8 @@ func (g *Group) Deadline() (at time.Time, ok bool) {
 	}
 	return at, ok
 }
+
+func (g *Group) enter(s State) { g.state, g.since = s, g.now }
 
 func (g *Group) answer(t Ticket, a any) {
 	if t != 0 {
@@ -169,7 +181,7 @@ func (g *Group) onCommit(e Commit) error {
 	switch {
 	case g.state == Dead:
 		return ErrNotAvailable
-	case e.Generation < 0 && g.state == Empty:
+	case e.Generation < 0 && (g.state == Empty || e.Transactional && e.Who == Identity{}):
 		return nil
 	case e.Generation < 0 && e.Who == Identity{}:
 		return fmt.Errorf("%w: the group has members, and the commit comes from none", ErrUnknownMember)
@@ -181,7 +193,7 @@ func (g *Group) onCommit(e Commit) error {
 	if e.Generation != g.generation {
 		return fmt.Errorf("%w: %d, the group is at %d", ErrIllegalGeneration, e.Generation, g.generation)
 	}
-	if g.state == CompletingRebalance {
+	if g.state == CompletingRebalance && !e.Transactional {
 		return ErrRebalanceInProgress
 	}
 	g.touch(m)

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/streambus/streambus/broker/internal/group/record"
 	"pgregory.net/rapid"
 )
 
@@ -15,8 +18,9 @@ type model struct {
 	g          *Group
 	now        time.Time
 	tickets    Ticket
-	asked      map[Ticket]Event // not answered yet
-	ids        []string         // every member id ever given out
+	saved      *record.ClassicValue // the newest
+	asked      map[Ticket]Event     // not answered yet
+	ids        []string             // every member id ever given out
 	generation Generation
 	leaders    map[Generation]map[string]bool   // who was told it leads, static ones by instance
 	formed     map[Generation]map[string]bool   // who was told the generation
@@ -39,6 +43,10 @@ func put[V any](m map[Generation]map[string]V, g Generation, k string, v V) {
 
 func (m *model) step(t *rapid.T, e Event) {
 	for _, f := range m.g.Step(m.now, e) {
+		if s, save := f.Answer.(Save); save && f.Ticket == 0 {
+			m.saved = s.Value
+			continue
+		}
 		asked, ok := m.asked[f.Ticket]
 		if !ok {
 			t.Fatalf("G4: ticket %d answered, nobody waits for it", f.Ticket)
@@ -56,6 +64,38 @@ func (m *model) step(t *rapid.T, e Event) {
 	}
 	m.generation = m.g.generation
 	m.parked(t)
+	m.survives(t)
+}
+
+// survives replays what was saved, as after a crash at this moment: the group with its members, or an earlier generation (G8).
+func (m *model) survives(t *rapid.T) {
+	if m.saved == nil {
+		if m.g.state == Stable {
+			t.Fatal("G8: stable, and never saved")
+		}
+		return
+	}
+	b, err := record.Append(nil, m.saved)
+	read := new(record.ClassicValue)
+	if err := errors.Join(err, record.Decode(b, read)); err != nil {
+		t.Fatal(err)
+	}
+	again := Restore(m.g.limits, m.now, read)
+	if again.generation > m.g.generation || (len(again.members) == 0) != (again.state == Empty) {
+		t.Fatalf("G8: generation %d with %d members in state %v after a restart, %d before", again.generation, len(again.members), again.state, m.g.generation)
+	}
+	if m.g.state != Stable {
+		return
+	}
+	if want, got := m.g.value(), again.value(); !cmp.Equal(want, got, cmpopts.EquateEmpty()) {
+		t.Fatalf("G8: %s", cmp.Diff(want, got))
+	}
+	for _, id := range again.order {
+		fx := again.Step(m.now, Heartbeat{1, again.members[id].Identity, again.generation})
+		if err := fx[0].Answer.(ErrAnswer).Err; err != nil {
+			t.Fatalf("G8: %q's next heartbeat after a restart: %v", id, err)
+		}
+	}
 }
 
 func (m *model) joined(t *rapid.T, a JoinAnswer) {
@@ -162,7 +202,7 @@ func TestGroupInvariants(t *testing.T) {
 				m.ask(t, func(ticket Ticket) Event { return Heartbeat{ticket, m.who(t), m.gen(t)} })
 			},
 			"commit": func(t *rapid.T) {
-				m.ask(t, func(ticket Ticket) Event { return Commit{ticket, m.who(t), m.gen(t)} })
+				m.ask(t, func(ticket Ticket) Event { return Commit{ticket, m.who(t), m.gen(t), false} })
 			},
 			"leave": func(t *rapid.T) {
 				m.ask(t, func(ticket Ticket) Event { return Leave{ticket, []Identity{m.who(t)}} })
@@ -255,7 +295,7 @@ func (m *model) client(t *rapid.T, id *string, mood int, calm bool) {
 
 func TestRefusalsNameThemselves(t *testing.T) {
 	g := New(Limits{})
-	for _, e := range []Event{Heartbeat{1, Identity{"x", ""}, 0}, Commit{1, Identity{"x", ""}, 0}} {
+	for _, e := range []Event{Heartbeat{1, Identity{"x", ""}, 0}, Commit{1, Identity{"x", ""}, 0, false}} {
 		fx := g.Step(time.Unix(0, 0), e)
 		if len(fx) != 1 || !errors.Is(fx[0].Answer.(ErrAnswer).Err, ErrUnknownMember) {
 			t.Errorf("%T in an empty group: %+v", e, fx)

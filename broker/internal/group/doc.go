@@ -7,9 +7,12 @@
 // # The core and the shell
 //
 //	core.go join.go sync.go leave.go member.go   Group: a pure state machine, Step(now, event) -> effects. It owns no clock,
-//	                                             no goroutine, no lock: time is a parameter, Deadline says when it wants Tick.
-//	coordinator.go clock.go                      Coordinator: the groups, a lock for each, one goroutine that ticks them.
-//	offsets.go record.go                         committed offsets in __consumer_offsets, in Kafka's own record format.
+//	save.go                                      no goroutine, no lock: time is a parameter, Deadline says when it wants Tick.
+//	coordinator.go clock.go queue.go             Coordinator: the groups, a lock for each, one goroutine that ticks them.
+//	commit.go admin.go expire.go                 its methods for offsets, for those who administer, and what it does by itself.
+//	offsets.go lane.go load.go                   committed offsets, and the way to and from __consumer_offsets.
+//	embedded.go                                  what consumers put into their opaque bytes, where it must be known.
+//	record                                       the records of __consumer_offsets, in Kafka's schemas.
 //
 // The states and what moves between them (KIP-62, KIP-134, KIP-345, KIP-394):
 //
@@ -20,22 +23,33 @@
 // # Invariants
 //
 //	G1  In one generation at most one member is told that it is the leader.
-//	G2  The generation only grows. (It starts anew with the process: generations are not kept on disk. A member that
-//	    outlives a restart is unknown afterwards and joins again, so no old generation can be mistaken for a new one.)
+//	G2  The generation only grows, for as long as the group exists. (A generation whose leader never sent assignments is
+//	    forgotten by a crash, as in Kafka: its members are told ILLEGAL_GENERATION and join again.)
 //	G3  A member that is given an assignment in generation g was a member when g was formed, and the assignment is the one
 //	    that g's leader sent.
 //	G4  Every ticket that comes in with an event is answered exactly once, however the group goes on.
 //	G5  A commit is answered, and seen by OffsetFetch, only after its record is durable.
-//	G6  At start the last record of a key wins, a tombstone removes it.
+//	G6  Records are applied in the order of the log, when written as when read at start: the last of a key wins, a tombstone
+//	    removes it, and a transaction's offsets count from where its marker lies.
+//	G7  Nothing is told that depends on a record which is not durable: answers of a group wait for what was saved before them.
+//	G8  At any moment a restart finds the newest generation that was told to anybody with its assignment, with its members:
+//	    they go on with their next heartbeat.
 //
 // # Locks
 //
-// Coordinator.mu (the table of groups) before entry.mu (one group). Offsets.mu stands alone. No lock is held across a
-// channel operation that can block, or across a call into the engine.
+// Coordinator.mu (the table of groups) before entry.mu (one group) before lane.mu (a partition of __consumer_offsets, held while
+// something is appended to it). Offsets.mu, Offsets.opening, queue.mu and clock.mu stand alone. What the engine calls when records are
+// durable takes Offsets.mu and queue.mu only, so an append may wait for the engine under the other locks. No lock is held across a channel
+// operation that can block.
 //
-// # Not here
+// # Offsets in transactions
 //
-// Kafka keeps a GroupMetadata record per generation so that a coordinator can move to another broker without a rebalance.
-// With one broker it would only save one rebalance per restart, and it would put a flush into every rebalance, so it is
-// left out until coordinators can move. Offsets do not expire.
+// TxnOffsetCommit appends a batch in the producer's name; its offsets are pending (ledger.pending) until Offsets.Marker has appended the
+// marker that ends the transaction in that partition. Until then OffsetFetch with require_stable answers ErrUnstable. A start reads the log
+// with its markers and comes to the same.
+//
+// # Expiry
+//
+// As KIP-211 has it: Expire's comment. A commit to an empty group draws its life out, where Kafka counts from when it became empty
+// whatever is committed later.
 package group

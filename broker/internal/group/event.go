@@ -1,6 +1,10 @@
 package group
 
-import "time"
+import (
+	"time"
+
+	"github.com/streambus/streambus/broker/internal/group/record"
+)
 
 // Ticket names a request that waits for an answer. 0 is none.
 type Ticket uint64
@@ -31,6 +35,8 @@ type Join struct {
 	Ticket           Ticket
 	Who              Identity
 	NewID            string // the id to give when Who.Member is "" (the core makes nothing up)
+	ClientID         string // for those who describe the group, as is the next
+	ClientHost       string
 	ProtocolType     string
 	Protocols        []Protocol // most wanted first
 	SessionTimeout   time.Duration
@@ -64,9 +70,10 @@ type Leave struct {
 
 // Commit asks whether offsets may be committed. Answered by ErrAnswer.
 type Commit struct {
-	Ticket     Ticket
-	Who        Identity
-	Generation Generation
+	Ticket        Ticket
+	Who           Identity
+	Generation    Generation
+	Transactional bool // TxnOffsetCommit: the producer's epoch fences, so a member need not be named
 }
 
 // Tick says that time has passed; due deadlines fire.
@@ -83,10 +90,17 @@ func (Commit) event()    {}
 func (Tick) event()      {}
 func (Forget) event()    {}
 
-// Effect answers a ticket. It is the only thing that a group does to the world.
+// Effect answers a ticket or, where Ticket is 0, has the group saved. It is the only thing that a group does to the world.
+//
+// What a step answers, and what any later step answers, may be told only when all that was to be saved until then is durable (G7).
 type Effect struct {
 	Ticket Ticket
-	Answer any // JoinAnswer, SyncAnswer, LeaveAnswer or ErrAnswer
+	Answer any // JoinAnswer, SyncAnswer, LeaveAnswer or ErrAnswer; Save
+}
+
+// Save has the group's record written: the generation and its members.
+type Save struct {
+	Value *record.ClassicValue
 }
 
 // JoinAnswer is the outcome of a Join.

@@ -138,6 +138,7 @@ func (g *Group) rejoin(m *member, e Join) {
 	g.failJoin(m, ErrRebalanceInProgress)
 	m.join = e.Ticket
 	m.protocols = e.Protocols
+	m.clientID, m.clientHost = e.ClientID, e.ClientHost
 	m.sessionTimeout, m.rebalanceTimeout = e.SessionTimeout, e.RebalanceTimeout
 	g.touch(m)
 	if m.fresh {
@@ -174,6 +175,7 @@ func (g *Group) replaceStatic(e Join, old *member) {
 		g.joining()
 		return
 	}
+	g.save() // the member's new id
 	a := g.joined(m)
 	if e.CanSkip {
 		a.Skip = a.Leader == m.Member
@@ -191,7 +193,7 @@ func (g *Group) prepare() {
 		g.failSync(m, ErrRebalanceInProgress)
 		m.assignment, m.synced = nil, false
 	}
-	g.state = PreparingRebalance
+	g.enter(PreparingRebalance)
 	g.initial = first
 	if first {
 		whole := g.rebalanceTimeout()
@@ -243,6 +245,7 @@ func (g *Group) completeJoin() {
 	if len(g.members) == 0 {
 		g.become(Empty)
 		g.protocol, g.leader, g.phaseEnd = "", "", time.Time{}
+		g.save()
 		return
 	}
 	if !g.electLeader() { // only static members, none of them here yet: give them as long again
@@ -261,7 +264,7 @@ func (g *Group) completeJoin() {
 }
 
 func (g *Group) become(s State) {
-	g.state = s
+	g.enter(s)
 	g.generation++
 	g.initial = false
 }

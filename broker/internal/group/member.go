@@ -8,14 +8,15 @@ import (
 // member is one member as the group knows it.
 type member struct {
 	Identity
-	protocols        []Protocol
-	sessionTimeout   time.Duration
-	rebalanceTimeout time.Duration
-	assignment       []byte
-	join, sync       Ticket    // parked requests, 0 when none
-	fresh            bool      // has never been told its generation
-	synced           bool      // has asked for the assignment of this generation
-	deadline         time.Time // of the session; not looked at while a request is parked, but for a fresh member's
+	clientID, clientHost string
+	protocols            []Protocol
+	sessionTimeout       time.Duration
+	rebalanceTimeout     time.Duration
+	assignment           []byte
+	join, sync           Ticket    // parked requests, 0 when none
+	fresh                bool      // has never been told its generation
+	synced               bool      // has asked for the assignment of this generation
+	deadline             time.Time // of the session; not looked at while a request is parked, but for a fresh member's
 }
 
 // newMemberTimeout is how long a new member's JoinGroup may be parked. The client does not know its id yet, so it cannot

@@ -43,10 +43,13 @@ func (g *Group) maySync(e Sync) (*member, error) {
 
 // assign takes the leader's assignments and tells those who wait. A member left out is assigned nothing.
 func (g *Group) assign(all map[string][]byte) {
-	g.state = Stable
+	g.enter(Stable)
+	for _, id := range g.order {
+		g.members[id].assignment = all[id]
+	}
+	g.save()
 	for _, id := range g.order {
 		m := g.members[id]
-		m.assignment = all[id]
 		if m.sync != 0 {
 			g.touch(m)
 			g.answer(m.sync, g.assigned(m))
