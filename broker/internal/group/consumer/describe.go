@@ -16,6 +16,7 @@ type MemberDescription struct {
 	ID, Instance, Rack   string
 	ClientID, ClientHost string
 	Epoch                int32
+	Classic              bool     // it speaks the classic protocol
 	Topics               []string // named, not those of Regex
 	Regex                string
 	Assigned, Target     []TopicPartition // in order
@@ -27,7 +28,7 @@ func (g *Group) Describe() Description {
 	for _, id := range g.order() {
 		m := g.members[id]
 		d.Members = append(d.Members, MemberDescription{
-			ID: m.id, Instance: m.instance, Rack: m.rack, ClientID: m.clientID, ClientHost: m.clientHost, Epoch: m.epoch,
+			ID: m.id, Instance: m.instance, Rack: m.rack, ClientID: m.clientID, ClientHost: m.clientHost, Epoch: m.epoch, Classic: m.classic != nil,
 			Topics: slices.Clone(m.topics), Regex: m.regex, Assigned: m.assigned, Target: g.target[id],
 		})
 	}

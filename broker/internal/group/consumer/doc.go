@@ -6,6 +6,7 @@
 //
 //	group.go      Group: Step(now, image, event) -> answer and records
 //	join.go       how members come, come back and go
+//	classic.go    members that speak the classic protocol in the group, and the way from and to a classic group
 //	reconcile.go  from what a member has to what it is to have
 //	target.go     subscriptions and the target assignment
 //	restore.go    records -> Group

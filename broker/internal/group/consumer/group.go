@@ -140,7 +140,7 @@ func (g *Group) Tick(now time.Time) []Record {
 	g.begin(now, nil)
 	for _, id := range g.order() {
 		m := g.members[id]
-		if !m.deadline.After(now) || !m.revokeBy.IsZero() && !m.revokeBy.After(now) {
+		if slices.ContainsFunc(m.deadlines(), func(t time.Time) bool { return !t.IsZero() && !t.After(now) }) {
 			g.remove(m)
 		}
 	}
@@ -150,7 +150,7 @@ func (g *Group) Tick(now time.Time) []Record {
 // Deadline is when the group next wants a Tick; ok is false when only a heartbeat can change it.
 func (g *Group) Deadline() (at time.Time, ok bool) {
 	for _, m := range g.members {
-		for _, t := range []time.Time{m.deadline, m.revokeBy} {
+		for _, t := range m.deadlines() {
 			if !t.IsZero() && (!ok || t.Before(at)) {
 				at, ok = t, true
 			}
@@ -159,11 +159,22 @@ func (g *Group) Deadline() (at time.Time, ok bool) {
 	return at, ok
 }
 
-// MayCommit says whether a member may commit, or fetch, offsets at an epoch. Errors: ErrUnknownMember, ErrStaleEpoch.
+func (m *member) deadlines() []time.Time { return []time.Time{m.deadline, m.revokeBy, m.classicBy} }
+
+// SpeaksClassic says that a member speaks the classic protocol.
+func (g *Group) SpeaksClassic(id string) bool {
+	return g.members[id] != nil && g.members[id].classic != nil
+}
+
+// MayCommit says whether a member may commit, or fetch, offsets at an epoch, or a generation. Errors: ErrUnknownMember, ErrStaleEpoch,
+// ErrIllegalGeneration.
 func (g *Group) MayCommit(id string, epoch int32) error {
 	m := g.members[id]
 	if m == nil {
 		return fmt.Errorf("%w: %q", ErrUnknownMember, id)
+	}
+	if epoch != m.epoch && m.classic != nil {
+		return fmt.Errorf("%w: %d, the member is at %d", ErrIllegalGeneration, epoch, m.epoch)
 	}
 	if epoch != m.epoch {
 		return fmt.Errorf("%w: %d, the member is at %d", ErrStaleEpoch, epoch, m.epoch)

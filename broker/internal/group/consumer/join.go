@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"time"
@@ -24,6 +25,9 @@ type member struct {
 	assigned        []TopicPartition // sorted
 	revoking        []TopicPartition // sorted; still owned
 
+	classic   *record.ClassicInfo // of a member that speaks the classic protocol, else nil
+	classicBy time.Time           // when such a member must have joined again, or synced; zero when it need not
+
 	deadline time.Time // of the session
 	revokeBy time.Time // when it must have given back what it revokes; zero when it need not
 }
@@ -32,7 +36,7 @@ type member struct {
 func (m *member) value() *record.MemberValue {
 	return &record.MemberValue{
 		Instance: m.instance, Rack: m.rack, ClientID: m.clientID, ClientHost: m.clientHost, Topics: m.topics, Regex: m.regex,
-		RebalanceMs: int32(m.rebalance.Milliseconds()), Assignor: m.assignor,
+		RebalanceMs: int32(m.rebalance.Milliseconds()), Assignor: m.assignor, Classic: m.classic,
 	}
 }
 
@@ -82,7 +86,7 @@ func (g *Group) enterStatic(e Heartbeat, id string) (m *member, changed bool, er
 		return g.add(id, e.Instance), true, nil
 	case id != holder && g.members[id] != nil:
 		return nil, false, fmt.Errorf("%w: member %q is in already, and not as %q", ErrUnreleasedInstance, id, e.Instance)
-	case g.members[holder].epoch == LeaveStaticEpoch:
+	case g.members[holder].epoch == LeaveStaticEpoch, g.members[holder].classic != nil:
 		return g.replace(g.members[holder], id), false, nil
 	case holder == id:
 		m = g.members[id]
@@ -115,13 +119,12 @@ func (g *Group) add(id, instance string) *member {
 // replace lets a static member that left for a while come back under the id given, with all that it had.
 func (g *Group) replace(old *member, id string) *member {
 	m := *old
-	m.id, m.epoch, m.previous, m.state, m.revokeBy = id, JoinEpoch, JoinEpoch, stable, time.Time{}
+	g.disown(old)
+	m.id, m.epoch, m.previous, m.state, m.revoking, m.revokeBy = id, JoinEpoch, JoinEpoch, stable, nil, time.Time{}
 	delete(g.members, old.id)
 	g.members[id] = &m
 	g.static[m.instance] = id
-	for _, tp := range m.assigned {
-		g.owners[tp] = id
-	}
+	g.own(&m)
 	if id != old.id {
 		g.target[id] = g.target[old.id]
 		delete(g.target, old.id)
@@ -141,6 +144,7 @@ func (g *Group) bury(id string) {
 // update takes over what a heartbeat says of its member. It says whether what the target depends on has changed.
 func (g *Group) update(m *member, e Heartbeat, compiled *regex) (changed bool) {
 	was := m.value()
+	m.classic, m.classicBy = nil, time.Time{} // whoever sends such heartbeats speaks the new protocol
 	if e.Rack != nil {
 		m.rack = *e.Rack
 	}
@@ -172,7 +176,17 @@ func (g *Group) update(m *member, e Heartbeat, compiled *regex) (changed bool) {
 
 func sameMember(a, b *record.MemberValue) bool {
 	return a.Instance == b.Instance && a.Rack == b.Rack && a.ClientID == b.ClientID && a.ClientHost == b.ClientHost &&
-		slices.Equal(a.Topics, b.Topics) && a.Regex == b.Regex && a.RebalanceMs == b.RebalanceMs && a.Assignor == b.Assignor
+		slices.Equal(a.Topics, b.Topics) && a.Regex == b.Regex && a.RebalanceMs == b.RebalanceMs && a.Assignor == b.Assignor &&
+		sameClassic(a.Classic, b.Classic)
+}
+
+func sameClassic(a, b *record.ClassicInfo) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.SessionMs == b.SessionMs && slices.EqualFunc(a.Protocols, b.Protocols, func(x, y record.ClassicProtocol) bool {
+		return x.Name == y.Name && bytes.Equal(x.Metadata, y.Metadata)
+	})
 }
 
 // onLeave takes a member out, or lets a static one go for a while.

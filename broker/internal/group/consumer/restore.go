@@ -79,6 +79,12 @@ func (s *Stored) Restore(l Limits, now time.Time, session time.Duration) *Group 
 			id: id, instance: v.Instance, rack: v.Rack, clientID: v.ClientID, clientHost: v.ClientHost,
 			topics: slices.Compact(slices.Sorted(slices.Values(v.Topics))), regex: v.Regex, assignor: v.Assignor,
 			rebalance: time.Duration(v.RebalanceMs) * time.Millisecond, session: session, deadline: now.Add(session),
+			classic: v.Classic,
+		}
+		if m.classic != nil {
+			m.session = time.Duration(m.classic.SessionMs) * time.Millisecond
+			m.deadline = now.Add(m.session)
+			m.classic = usable(m.classic)
 		}
 		g.members[id] = m
 		if m.instance != "" {
@@ -102,6 +108,14 @@ func (s *Stored) Restore(l Limits, now time.Time, session time.Duration) *Group 
 		}
 	}
 	return g
+}
+
+// usable is what a member of the classic protocol says of itself, nil where it has no assignor, which no step here writes.
+func usable(c *record.ClassicInfo) *record.ClassicInfo {
+	if len(c.Protocols) == 0 {
+		return nil
+	}
+	return c
 }
 
 // restoreCurrent gives a member what it had. Of a partition that two claim, which no step here writes (C1), the first keeps it.
