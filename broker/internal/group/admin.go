@@ -41,6 +41,9 @@ func (c *Coordinator) Describe(id string) (Description, error) {
 			return dead, noGroup(ErrNotFound, id)
 		case e.hold():
 			defer e.mu.Unlock()
+			if e.c != nil {
+				return dead, fmt.Errorf("%w: %q is a consumer group", ErrNotFound, id)
+			}
 			return e.g.describe(), nil
 		}
 	}
@@ -103,6 +106,9 @@ func (c *Coordinator) List(states, types []string) ([]Listed, error) {
 
 // listed tells of the group. Callers hold mu.
 func (e *entry) listed() Listed {
+	if e.c != nil {
+		return Listed{e.id, ConsumerType, string(e.c.State()), "consumer"}
+	}
 	return Listed{e.id, e.g.protocolType, e.g.State().String(), "classic"}
 }
 
@@ -164,14 +170,22 @@ func (c *Coordinator) removed(e *entry) {
 }
 
 // empty says that the group has no members. Callers hold mu.
-func (e *entry) empty() bool { return e.g.State() == Empty }
+func (e *entry) empty() bool {
+	if e.c != nil {
+		return e.c.Len() == 0
+	}
+	return e.g.State() == Empty
+}
 
 // tombstones are the records that take the group out. Callers hold mu.
 func (e *entry) tombstones() []pair {
-	if e.g.generation == 0 && len(e.unsaved) == 0 {
+	switch {
+	case e.c != nil:
+		return e.pairs(e.c.Tombstones())
+	case e.g.generation == 0 && len(e.unsaved) == 0:
 		return nil
 	}
-	return []pair{{key: record.Key{Kind: record.Classic, Group: e.id}}}
+	return []pair{{key: e.key(record.Classic)}}
 }
 
 // partitionsOf lists all that a group has offsets for, decided or not.
@@ -247,6 +261,9 @@ func (o *Offsets) having(group string, all []TopicPartition) []TopicPartition {
 // subscription says which topics the members of a group read. known is false where members are no consumers: their metadata are their
 // own. A consumer whose metadata cannot be read is taken to read everything, as in Kafka. Callers hold mu.
 func (e *entry) subscription() (reads func(topic string) bool, known bool) {
+	if e.c != nil {
+		return e.c.Reads, true
+	}
 	g := e.g
 	if len(g.members) == 0 {
 		return func(string) bool { return false }, true

@@ -65,6 +65,9 @@ func (c *Coordinator) mayCommit(e *entry, r CommitRequest) error {
 	if e.closed {
 		return ErrNotAvailable
 	}
+	if e.c != nil {
+		return e.mayCommitConsumer(r)
+	}
 	fx := e.g.Step(time.Now(), Commit{1, r.Who, r.Generation, r.Producer != nil})
 	return fx[0].Answer.(ErrAnswer).Err
 }
@@ -101,4 +104,11 @@ func (c *Coordinator) FetchOffsets(r FetchRequest) ([]Fetched, error) {
 }
 
 // mayFetch asks the group. Those of the classic protocol let everybody see.
-func (c *Coordinator) mayFetch(*entry, FetchRequest) error { return nil }
+func (c *Coordinator) mayFetch(e *entry, r FetchRequest) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.c == nil {
+		return nil
+	}
+	return e.c.MayCommit(r.Member, int32(r.Epoch))
+}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/streambus/streambus/broker/internal/group/consumer"
 	"github.com/streambus/streambus/broker/internal/group/record"
 )
 
@@ -32,7 +33,8 @@ type entry struct {
 	id string
 
 	mu      sync.Mutex
-	g       *Group
+	g       *Group                      // a group of the classic protocol, or
+	c       *consumer.Group             // a consumer group: one of them is nil
 	parked  map[Ticket]func(answer any) // must not block. nil asks for the answer of a broker going down
 	closed  bool                        // nobody may be parked any more
 	gone    bool                        // deleted: look the name up again
@@ -165,9 +167,20 @@ func (c *Coordinator) step(e *entry, ev Event, ticket Ticket, answer func(any)) 
 	if ticket != 0 {
 		e.parked[ticket] = answer
 	}
-	c.carryOut(e, e.g.Step(time.Now(), ev))
+	if e.c != nil {
+		fx, pairs := c.stepConsumer(e, ev)
+		c.carryOut(e, fx, pairs)
+	} else {
+		c.carryOut(e, e.g.Step(time.Now(), ev), nil)
+	}
+	c.settle(e)
+	return true
+}
+
+// settle arms the clock after a step, and lets go of a group that never was one. Callers hold e.mu, which it releases.
+func (c *Coordinator) settle(e *entry) {
 	at, arm := e.arm()
-	idle := e.g.State() == Empty && e.g.generation == 0 && !arm && e.armed.IsZero()
+	idle := e.g != nil && e.g.State() == Empty && e.g.generation == 0 && !arm && e.armed.IsZero()
 	e.mu.Unlock()
 	if arm {
 		c.clock.set(at, e)
@@ -175,16 +188,14 @@ func (c *Coordinator) step(e *entry, ev Event, ticket Ticket, answer func(any)) 
 	if idle {
 		c.forget(e)
 	}
-	return true
 }
 
 // carryOut does what a step asks for. Callers hold e.mu.
-func (c *Coordinator) carryOut(e *entry, fx []Effect) {
-	var pairs []pair
+func (c *Coordinator) carryOut(e *entry, fx []Effect, pairs []pair) {
 	var tell []func(err error)
 	for _, f := range fx {
 		if s, ok := f.Answer.(Save); ok {
-			pairs = append(pairs, pair{record.Key{Kind: record.Classic, Group: e.id}, s.Value})
+			pairs = append(pairs, pair{e.key(record.Classic), s.Value})
 			continue
 		}
 		give := e.parked[f.Ticket]
@@ -243,9 +254,17 @@ func merge(old, pairs []pair) []pair {
 	return append(out, pairs...)
 }
 
+// deadline is when the group next wants a Tick. Callers hold mu.
+func (e *entry) deadline() (at time.Time, ok bool) {
+	if e.c != nil {
+		return e.c.Deadline()
+	}
+	return e.g.Deadline()
+}
+
 // arm says whether an alarm must be set: the deadline is sooner than what is set already. Callers hold mu.
 func (e *entry) arm() (at time.Time, set bool) {
-	at, ok := e.g.Deadline()
+	at, ok := e.deadline()
 	if !ok || !e.armed.IsZero() && !at.Before(e.armed) {
 		return at, false
 	}
@@ -272,7 +291,7 @@ func (c *Coordinator) forget(e *entry) {
 	defer c.mu.Unlock()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.unsaved) > 0 || c.groups[e.id] != e {
+	if len(e.unsaved) > 0 || c.groups[e.id] != e || e.c != nil {
 		return
 	}
 	if e.g.Step(time.Now(), Forget{}); e.g.State() == Dead {
@@ -334,14 +353,22 @@ func (c *Coordinator) Leave(id string, members []Identity) []error {
 func (c *Coordinator) restore() {
 	now := time.Now()
 	for id, f := range c.Offsets.found {
-		if f.classic == nil {
+		e := newEntry(id, nil)
+		switch { // at most one is there, but for a foreign log: the newer protocol counts then
+		case f.consumer.Exists():
+			e.c = f.consumer.Restore(consumer.Limits{MaxSize: c.limits.ConsumerMaxSize}, now, c.settings(id).Session)
+		case f.classic != nil:
+			e.g = Restore(c.limits, now, f.classic)
+		default:
 			continue
 		}
-		e := newEntry(id, Restore(c.limits, now, f.classic))
 		c.groups[id] = e
 		if at, arm := e.arm(); arm {
 			c.clock.set(at, e)
 		}
 	}
 	c.Offsets.found = nil
+	if c.limits.Topics != nil { // a crash may have come between the deletion of a topic and that of its offsets
+		c.dropTopics(func(topic string) bool { _, exists := c.Image().Topic(topic); return !exists })
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/streambus/streambus/broker/internal/group/consumer"
 )
 
 // State is where a group is in its life.
@@ -28,6 +30,12 @@ type Limits struct {
 	MaxSession   time.Duration // default 30 min
 	MaxSize      int           // default 2^31-1
 	InitialDelay time.Duration // how long the first rebalance waits for more members; 0 is not at all
+
+	// Of consumer groups (KIP-848).
+	ConsumerMaxSize int                         // group.consumer.max.size; default 2^31-1
+	Migration       Migration                   // group.consumer.migration.policy
+	Settings        func(group string) Settings // a group's own settings; nil: the defaults. It must not block
+	Topics          func() *consumer.Image      // the topics that there are now, all of them; nil: none. It must not block
 
 	Retention     time.Duration // offsets.retention.minutes: how long offsets outlive their group; default 7 days, negative is for ever
 	CheckInterval time.Duration // offsets.retention.check.interval.ms; default 10 min

@@ -77,11 +77,14 @@ func (c *Coordinator) expireGroup(id string, now time.Time) {
 }
 
 // idle says that nobody is about to come in. Callers hold mu.
-func (e *entry) idle() bool { return len(e.g.pending) == 0 }
+func (e *entry) idle() bool { return e.c != nil || len(e.g.pending) == 0 }
 
 // expiry says how the group's offsets expire: since when they count, zero for when each was committed, and which topics they do not
 // expire for. may is false where none do. Callers hold mu.
 func (e *entry) expiry() (since time.Time, reads func(string) bool, may bool) {
+	if e.c != nil {
+		return time.Time{}, e.c.Reads, true
+	}
 	g := e.g
 	switch {
 	case g.state == Empty && g.protocolType != "":

@@ -4,13 +4,15 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/streambus/streambus/broker/internal/group/consumer"
 	"github.com/streambus/streambus/broker/internal/group/record"
 	"github.com/streambus/streambus/engine/batch"
 )
 
 // found is a group as its records tell of it.
 type found struct {
-	classic *record.ClassicValue
+	classic  *record.ClassicValue
+	consumer consumer.Stored
 }
 
 // OpenOffsets loads what was committed, and the groups, which Start takes over.
@@ -45,5 +47,5 @@ func (o *Offsets) findGroup(k record.Key, value []byte) error {
 		f.classic = new(record.ClassicValue)
 		return record.Decode(value, f.classic)
 	}
-	return nil
+	return f.consumer.Apply(k, value)
 }

@@ -125,24 +125,25 @@ func (g *Group) knowClassic(id, instance string) (*member, error) {
 	return m, nil
 }
 
-// Sync gives a member its assignment. protocolType and protocol are "" where the client does not say.
+// Sync gives a member its assignment, with its metadata for its first assignor, and that one's name. protocolType and protocol are "" where the client does not say.
 // Errors: ErrUnknownMember, ErrFencedInstance, ErrIllegalGeneration, ErrInconsistentProtocol, ErrRebalanceInProgress.
-func (g *Group) Sync(now time.Time, id, instance string, epoch int32, protocolType, protocol string) (assigned []TopicPartition, name string, err error) {
+func (g *Group) Sync(now time.Time, id, instance string, epoch int32, protocolType, protocol string) (assigned []TopicPartition, metadata []byte, name string, err error) {
 	m, err := g.knowClassic(id, instance)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, "", err
 	}
 	switch {
 	case epoch != m.epoch:
-		return nil, "", fmt.Errorf("%w: %d, the member is at %d", ErrIllegalGeneration, epoch, m.epoch)
+		return nil, nil, "", fmt.Errorf("%w: %d, the member is at %d", ErrIllegalGeneration, epoch, m.epoch)
 	case protocolType != "" && protocolType != "consumer" || protocol != "" && !supports(m.classic.Protocols, protocol):
-		return nil, "", fmt.Errorf("%w: %q %q", ErrInconsistentProtocol, protocolType, protocol)
+		return nil, nil, "", fmt.Errorf("%w: %q %q", ErrInconsistentProtocol, protocolType, protocol)
 	case g.epoch > m.epoch && m.state != unrevoked:
 		m.joinWithin(now)
-		return nil, "", ErrRebalanceInProgress
+		return nil, nil, "", ErrRebalanceInProgress
 	}
 	m.classicBy, m.deadline = time.Time{}, now.Add(m.session)
-	return m.assigned, m.classic.Protocols[0].Name, nil
+	first := m.classic.Protocols[0]
+	return m.assigned, first.Metadata, first.Name, nil
 }
 
 // Beat keeps a member in. Errors: ErrUnknownMember, ErrFencedInstance, ErrIllegalGeneration; ErrRebalanceInProgress: it must join again.
