@@ -35,6 +35,9 @@ type client struct {
 	sent         []TopicPartition // what it told last
 	full         bool             // the next heartbeat tells all
 	last         time.Time        // when it was heard of last
+	classic      bool             // it speaks the classic protocol
+	eager        bool             // such a one that gives back all before it joins; else it keeps what it can (KIP-429)
+	mustJoin     bool
 }
 
 // model drives a group with clients and holds it to C1 to C5.
@@ -149,7 +152,12 @@ func dump(g *Group) string {
 	s := fmt.Sprintln(g.epoch, g.targetEpoch, g.hash, slices.Sorted(maps.Keys(g.regexes)), g.static, len(g.owners))
 	for _, id := range g.order() {
 		m := g.members[id]
-		s += fmt.Sprintln(id, *m.value(), m.epoch, m.previous, m.state, m.assigned, m.revoking, g.target[id], g.subscribed(m))
+		v := m.value()
+		if v.Classic != nil {
+			s += fmt.Sprint(*v.Classic, " ")
+			v.Classic = nil
+		}
+		s += fmt.Sprintln(id, *v, m.epoch, m.previous, m.state, m.assigned, m.revoking, g.target[id], g.subscribed(m))
 	}
 	return s
 }
@@ -162,6 +170,10 @@ func (m *model) join(c *client) Heartbeat {
 // beat sends a heartbeat of a client; a lost one is processed, but not answered.
 func (m *model) beat(t fatal, c *client, lost bool) {
 	t.Helper()
+	if c.classic {
+		m.classicBeat(t, c, lost)
+		return
+	}
 	e := m.join(c)
 	e.Epoch = c.epoch
 	if c.epoch != JoinEpoch {
@@ -201,6 +213,48 @@ func (m *model) beat(t fatal, c *client, lost bool) {
 	m.check(t)
 }
 
+// classicBeat has a client of the classic protocol do what it would do next: join, sync or send a heartbeat.
+func (m *model) classicBeat(t fatal, c *client, lost bool) {
+	t.Helper()
+	if c.epoch != JoinEpoch && !c.mustJoin {
+		records, err := m.g.Beat(m.now, m.image, c.id, "", c.epoch)
+		m.keep(t, records)
+		m.classicTold(t, c, err)
+		return
+	}
+	if c.eager {
+		c.owned = nil
+	}
+	a, records, err := m.g.Join(m.now, m.image, ClassicJoin{
+		Member: c.id, ClientID: "c", ClientHost: "h", Topics: c.topics, Owned: c.owned, Session: session, Rebalance: time.Minute,
+		Protocols: []record.ClassicProtocol{{Name: "range", Metadata: []byte("x")}},
+	})
+	m.keep(t, records)
+	if err == nil && !lost {
+		c.epoch, c.mustJoin = a.Epoch, false
+		m.check(t)
+		var assigned []TopicPartition
+		if assigned, _, _, err = m.g.Sync(m.now, c.id, "", c.epoch, "consumer", "range"); err == nil {
+			c.mustJoin = !c.eager && !subset(c.owned, assigned) // it has given something back
+			c.owned = slices.Clone(assigned)
+		}
+	}
+	m.classicTold(t, c, err)
+}
+
+func (m *model) classicTold(t fatal, c *client, err error) {
+	t.Helper()
+	switch {
+	case errors.Is(err, ErrRebalanceInProgress):
+		c.mustJoin = true
+	case errors.Is(err, ErrUnknownMember), errors.Is(err, ErrIllegalGeneration):
+		c.epoch, c.owned = JoinEpoch, nil
+	case err != nil:
+		t.Fatalf("%q: %v", c.id, err)
+	}
+	m.check(t)
+}
+
 // take has a client come to what it was told.
 func (m *model) take(t fatal, c *client) {
 	if c.hasGoal {
@@ -233,7 +287,7 @@ func (m *model) wait(t fatal, d time.Duration) {
 	m.now = m.now.Add(d)
 	m.clients = slices.DeleteFunc(m.clients, func(c *client) bool {
 		mem := m.g.members[c.id]
-		return mem != nil && (!mem.deadline.After(m.now) || !mem.revokeBy.IsZero() && !mem.revokeBy.After(m.now))
+		return mem != nil && slices.ContainsFunc(mem.deadlines(), func(d time.Time) bool { return !d.IsZero() && !d.After(m.now) })
 	})
 	m.keep(t, m.g.Tick(m.now))
 	m.check(t)
@@ -295,11 +349,23 @@ func TestGroupInvariants(t *testing.T) {
 				}
 				m.beat(t, m.newClient(topics, regex, instance), rapid.IntRange(0, 5).Draw(t, "lost") == 0)
 			},
+			"join classic": func(t *rapid.T) {
+				if len(m.clients) > 6 {
+					t.Skip("enough")
+				}
+				c := m.newClient(rapid.SampledFrom([][]string{{"t0"}, {"t0", "t1"}}).Draw(t, "topics"), "", "")
+				c.classic, c.eager = true, rapid.Bool().Draw(t, "eager")
+				m.beat(t, c, rapid.IntRange(0, 5).Draw(t, "lost") == 0)
+			},
 			"beat": func(t *rapid.T) { m.beat(t, pick(t), rapid.IntRange(0, 5).Draw(t, "lost") == 0) },
 			"take": func(t *rapid.T) { m.take(t, pick(t)) },
 			"resubscribe": func(t *rapid.T) {
 				c := pick(t)
+				c.mustJoin = true
 				c.topics, c.full = rapid.SampledFrom([][]string{{"t0"}, {"t0", "t1"}, {"t2"}}).Draw(t, "topics"), true
+				if c.classic {
+					return
+				}
 				c.regex = rapid.SampledFrom([]string{"", "", "t[12]"}).Draw(t, "regex")
 				c.assignor = rapid.SampledFrom([]string{"", "range", "uniform"}).Draw(t, "assignor")
 			},
