@@ -3,7 +3,9 @@ package group
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -224,16 +226,19 @@ func (c *Coordinator) save(e *entry, pairs []pair, told func(err error)) {
 		t.Done(nil)
 		return
 	}
-	e.unsaved = pairs
 	l, err := c.Offsets.laneOf(c.life, e.id)
 	if err == nil {
 		err = l.write(pairs, t.Done)
 	}
+	switch {
+	case err == nil:
+		e.unsaved = nil
+	case !errors.Is(err, record.ErrRecord): // that will never be written (checkNames keeps it out)
+		e.unsaved = pairs
+	}
 	if err != nil {
 		t.Done(err)
-		return
 	}
-	e.unsaved = nil
 }
 
 // merge puts records behind others, each key once: only its last value counts.
@@ -315,8 +320,27 @@ func (c *Coordinator) Join(id, clientID string, j Join) *Reply[JoinAnswer] {
 		prefix = j.Who.Instance
 	}
 	j.NewID = prefix[:min(len(prefix), maxIDPrefix)] + "-" + rand.Text()
+	names := []string{id, j.Who.Instance, j.ProtocolType, clientID, j.ClientHost}
+	for _, p := range j.Protocols {
+		names = append(names, p.Name)
+	}
+	if err := checkNames(names...); err != nil {
+		r := newReply[JoinAnswer]()
+		r.give(JoinAnswer{Err: err, Generation: NoGeneration, Member: j.Who.Member})
+		return r
+	}
 	closing := JoinAnswer{Err: ErrNotAvailable, Generation: NoGeneration, Member: j.Who.Member}
 	return ask(c, id, closing, missing, func(t Ticket) Event { j.Ticket = t; return j })
+}
+
+// checkNames refuses names that no record can hold. Compact strings on the wire may be longer. Errors: ErrInvalidGroup.
+func checkNames(names ...string) error {
+	for _, name := range names {
+		if len(name) > math.MaxInt16 {
+			return fmt.Errorf("%w: a name of %d bytes, the most is %d", ErrInvalidGroup, len(name), math.MaxInt16)
+		}
+	}
+	return nil
 }
 
 // noGroup says that a group does not exist, in the words of an error.

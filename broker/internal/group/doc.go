@@ -1,8 +1,8 @@
-// Package group coordinates consumer groups of the classic protocol: who is a member, who leads, which generation counts,
+// Package group coordinates consumer groups, of the classic protocol and of KIP-848: who is a member, who leads, which generation counts,
 // and which offsets the group has committed.
 //
 // It is not the assignor: how partitions are shared out is decided by the clients, and their metadata and assignments are
-// opaque bytes here. It knows no wire message (api translates) and no socket. KIP-848 groups are not here.
+// opaque bytes here, in the classic protocol. It knows no wire message (api translates) and no socket.
 //
 // # The core and the shell
 //
@@ -12,6 +12,8 @@
 //	commit.go admin.go expire.go                 its methods for offsets, for those who administer, and what it does by itself.
 //	offsets.go lane.go load.go                   committed offsets, and the way to and from __consumer_offsets.
 //	embedded.go                                  what consumers put into their opaque bytes, where it must be known.
+//	modern.go migrate.go                         consumer groups of KIP-848, and the way from and to the classic protocol.
+//	consumer                                     their core, pure as well; assign is what shares partitions out.
 //	record                                       the records of __consumer_offsets, in Kafka's schemas.
 //
 // The states and what moves between them (KIP-62, KIP-134, KIP-345, KIP-394):
@@ -47,6 +49,13 @@
 // TxnOffsetCommit appends a batch in the producer's name; its offsets are pending (ledger.pending) until Offsets.Marker has appended the
 // marker that ends the transaction in that partition. Until then OffsetFetch with require_stable answers ErrUnstable. A start reads the log
 // with its markers and comes to the same.
+//
+// # Between the protocols
+//
+// An empty group is converted by whoever joins by the other protocol. A classic group of consumers that is stable becomes a consumer group
+// by the first heartbeat of the new protocol: its members go on inside (consumer/classic.go), with their generation as member epoch and what they
+// were assigned. In a rebalance that heartbeat is answered ErrNotAvailable, and comes again. When the last member of the new protocol leaves, the
+// group is classic again, and rebalances. Limits.Migration forbids either way.
 //
 // # Expiry
 //

@@ -57,6 +57,14 @@ func (c *Coordinator) ConsumerHeartbeat(id string, h consumer.Heartbeat) *Reply[
 	r := newReply[HeartbeatAnswer]()
 	s := c.settings(id)
 	h.Session, h.NewID = s.Session, rand.Text()
+	names := append([]string{id, h.Member, h.Instance, h.ClientID, h.ClientHost}, h.Topics...)
+	if h.Rack != nil {
+		names = append(names, *h.Rack)
+	}
+	if err := checkNames(names...); err != nil {
+		r.give(HeartbeatAnswer{Err: err})
+		return r
+	}
 	for {
 		e, open := c.entry(id, h.Epoch == consumer.JoinEpoch)
 		switch {

@@ -178,7 +178,9 @@ func (m *model) beat(t fatal, c *client, lost bool) {
 	e.Epoch = c.epoch
 	if c.epoch != JoinEpoch {
 		changed := !slices.Equal(c.sent, c.owned)
-		e.Owned, e.OwnedTold = c.owned, changed || c.full
+		if e.OwnedTold = changed || c.full; e.OwnedTold {
+			e.Owned = c.owned
+		}
 		if !c.full {
 			e.RebalanceMs, e.Topics, e.TopicsTold, e.Regex, e.Assignor = -1, nil, false, nil, nil
 		}
@@ -359,6 +361,16 @@ func TestGroupInvariants(t *testing.T) {
 			},
 			"beat": func(t *rapid.T) { m.beat(t, pick(t), rapid.IntRange(0, 5).Draw(t, "lost") == 0) },
 			"take": func(t *rapid.T) { m.take(t, pick(t)) },
+			"round": func(t *rapid.T) {
+				for _, c := range slices.Clone(m.clients) {
+					m.beat(t, c, false)
+				}
+			},
+			"all take": func(t *rapid.T) {
+				for _, c := range m.clients {
+					m.take(t, c)
+				}
+			},
 			"resubscribe": func(t *rapid.T) {
 				c := pick(t)
 				c.mustJoin = true
