@@ -224,7 +224,7 @@ func (b Batch) Check() error {
 	if b.LastOffsetDelta() < 0 || b.Count() < 0 {
 		return fmt.Errorf("%w: lastOffsetDelta %d, %d records", ErrCorrupt, b.LastOffsetDelta(), b.Count())
 	}
-	if id := b.ProducerID(); id < NoProducerID || (id != NoProducerID && (b.ProducerEpoch() < 0 || b.BaseSequence() < 0) && !b.Control()) {
+	if id := b.ProducerID(); id < NoProducerID || (id != NoProducerID && (b.ProducerEpoch() < 0 || b.BaseSequence() < 0 && !b.unnumbered()) && !b.Control()) {
 		return fmt.Errorf("%w: producer id %d with epoch %d and sequence %d", ErrCorrupt, id, b.ProducerEpoch(), b.BaseSequence())
 	}
 	if b.Codec() != None {
@@ -233,8 +233,15 @@ func (b Batch) Check() error {
 	return b.checkRecords()
 }
 
-// CheckFresh is Check for a batch straight from a producer, which has no gaps: as many records as offsets, at least one.
+// unnumbered says that a batch may have no sequence: the group coordinator writes the offsets of a transaction in its producer's name.
+func (b Batch) unnumbered() bool { return b.Transactional() && b.BaseSequence() == NoSequence }
+
+// CheckFresh is Check for a batch straight from a producer, which has no gaps: as many records as offsets, at least one; and sequences, if
+// it has an id.
 func (b Batch) CheckFresh() error {
+	if b.ProducerID() != NoProducerID && b.unnumbered() && !b.Control() {
+		return fmt.Errorf("%w: producer id %d without a sequence", ErrCorrupt, b.ProducerID())
+	}
 	if n := b.Count(); n < 1 || n != b.LastOffsetDelta()+1 {
 		return fmt.Errorf("%w: %d records for offset deltas 0..%d", ErrCorrupt, n, b.LastOffsetDelta())
 	}

@@ -212,3 +212,15 @@ func BenchmarkPrefixSum(b *testing.B) {
 		sum = one.PrefixSum(sum)
 	}
 }
+
+// Only the broker itself may leave the sequence out, and only in a transaction.
+func TestBatchesWithoutSequence(t *testing.T) {
+	for _, c := range []struct{ transactional, stored, fresh bool }{{true, true, false}, {false, false, false}} {
+		b := Builder{ProducerID: 7, ProducerEpoch: 1, BaseSequence: NoSequence, Sequenced: true, Transactional: c.transactional}
+		b.Add(time.UnixMilli(1), []byte("k"), []byte("v"))
+		got := b.Batch()
+		if stored, fresh := got.Check() == nil, got.CheckFresh() == nil; stored != c.stored || fresh != c.fresh || got.Transactional() != c.transactional {
+			t.Errorf("%+v: stored %t, fresh %t", c, stored, fresh)
+		}
+	}
+}
