@@ -354,13 +354,22 @@ func (c *Coordinator) Sync(id string, s Sync) *Reply[SyncAnswer] {
 
 // Heartbeat keeps a member in. It waits for a flush at most.
 func (c *Coordinator) Heartbeat(id string, who Identity, g Generation) error {
+	return (<-c.HeartbeatLater(id, who, g).c).Err
+}
+
+// HeartbeatLater is Heartbeat for who must not wait. The answer is there at once but while the group has something to be made durable.
+func (c *Coordinator) HeartbeatLater(id string, who Identity, g Generation) *Reply[ErrAnswer] {
 	missing := ErrAnswer{noGroup(ErrUnknownMember, id)}
-	r := ask(c, id, ErrAnswer{ErrNotAvailable}, &missing, func(t Ticket) Event { return Heartbeat{t, who, g} })
-	return (<-r.c).Err // never parked
+	return ask(c, id, ErrAnswer{ErrNotAvailable}, &missing, func(t Ticket) Event { return Heartbeat{t, who, g} })
 }
 
 // Leave takes members out, with one error or nil for each. It waits for a flush at most.
 func (c *Coordinator) Leave(id string, members []Identity) []error {
+	return (<-c.LeaveLater(id, members).c).Errs
+}
+
+// LeaveLater is Leave for who must not wait.
+func (c *Coordinator) LeaveLater(id string, members []Identity) *Reply[LeaveAnswer] {
 	same := func(err error) LeaveAnswer {
 		errs := make([]error, len(members))
 		for i := range errs {
@@ -369,8 +378,7 @@ func (c *Coordinator) Leave(id string, members []Identity) []error {
 		return LeaveAnswer{errs}
 	}
 	missing := same(noGroup(ErrUnknownMember, id))
-	r := ask(c, id, same(ErrNotAvailable), &missing, func(t Ticket) Event { return Leave{t, members} })
-	return (<-r.c).Errs // never parked
+	return ask(c, id, same(ErrNotAvailable), &missing, func(t Ticket) Event { return Leave{t, members} })
 }
 
 // restore makes the groups that were loaded.
