@@ -34,6 +34,7 @@
 //	G6  Records are applied in the order of the log, when written as when read at start: the last of a key wins, a tombstone
 //	    removes it, and a transaction's offsets count from where its marker lies.
 //	G7  Nothing is told that depends on a record which is not durable: answers of a group wait for what was saved before them.
+//	    (Describe, ConsumerDescribe and List show what is, durable or not: nobody acts as a member by them.)
 //	G8  At any moment a restart finds the newest generation that was told to anybody with its assignment, with its members:
 //	    they go on with their next heartbeat.
 //
