@@ -66,8 +66,8 @@ fuzz: ## run every fuzz function of ./engine ./wire ./broker ./loadscript for FU
 	done
 
 .PHONY: docs
-docs: ## write docs/CLI.md and docs/METRICS.md anew, from the commands and the table of metrics
-	$(GO) test -count=1 ./broker/cmd/streambus ./broker/internal/stat -run '^TestDocs$$' -rewrite
+docs: ## write docs/CLI.md, docs/METRICS.md and docs/API.md anew, from the commands and the tables in the code
+	$(GO) test -count=1 ./broker/cmd/streambus ./broker/internal/stat ./broker/internal/api -run '^Test(Docs|Served)$$' -rewrite
 
 .PHONY: layers
 layers: ## who may import whom (tools/layers/policy.txt)

@@ -21,6 +21,7 @@ import (
 	"github.com/streambus/streambus/broker/internal/quota"
 	"github.com/streambus/streambus/broker/internal/stat"
 	"github.com/streambus/streambus/broker/internal/topics"
+	"github.com/streambus/streambus/broker/internal/txn"
 	"github.com/streambus/streambus/engine"
 	"github.com/streambus/streambus/engine/disk"
 )
@@ -52,6 +53,8 @@ type Broker struct {
 	engine   *engine.Engine
 	topics   *topics.Catalog
 	groups   *group.Coordinator
+	txns     *txn.Coordinator
+	markers  *markers
 	server   *listen.Server
 	quotas   *quota.Manager
 	health   *health
@@ -159,7 +162,7 @@ func (b *Broker) open(ctx context.Context) (err error) {
 		MinSession: millis(c, "group.min.session.timeout.ms"), MaxSession: millis(c, "group.max.session.timeout.ms"),
 		MaxSize: c.Int("group.max.size"), InitialDelay: millis(c, "group.initial.rebalance.delay.ms"),
 	}, offsets)
-	return nil
+	return b.openTransactions(ctx)
 }
 
 func millis(c *config.Config, key string) time.Duration {
@@ -168,25 +171,7 @@ func millis(c *config.Config, key string) time.Duration {
 
 // offsetLogs is group.Logs: the partitions of __consumer_offsets.
 func (b *Broker) offsetLogs(ctx context.Context, create bool) ([]group.Log, error) {
-	t := b.topics.Topic(topics.OffsetsTopic)
-	if t == nil && create {
-		var err error
-		if t, err = b.topics.EnsureInternal(ctx, topics.OffsetsTopic); err != nil {
-			return nil, err
-		}
-	}
-	if t == nil {
-		return nil, nil
-	}
-	logs := make([]group.Log, t.Partitions)
-	for i := range logs {
-		p, err := t.Partition(int32(i))
-		if err != nil {
-			return nil, fmt.Errorf("%s-%d: %w", t.Name, i, err)
-		}
-		logs[i] = p
-	}
-	return logs, nil
+	return partitionsOf[group.Log](ctx, b.topics, topics.OffsetsTopic, create)
 }
 
 // serve opens the door.
@@ -197,6 +182,7 @@ func (b *Broker) serve(ln net.Listener) {
 	handlers := api.New(api.Options{
 		NodeID: int32(c.Int("node.id")), Host: host, Port: int32(port), AutoCreate: c.Bool("auto.create.topics.enable"),
 		FetchMaxBytes: c.Int("fetch.max.bytes"), Requests: requests, Store: b.topics.Store(), Topics: b.topics, Groups: b.groups,
+		Txns: b.txns, Markers: b.markers, OffsetsOf: b.offsetsOf,
 		Logger: b.o.Logger, Draining: b.draining,
 	})
 	b.server = listen.Serve(ln, listen.Options{
@@ -281,6 +267,10 @@ func (b *Broker) close() (err error) {
 	close(b.draining)
 	if b.groups != nil {
 		b.groups.Close()
+	}
+	if b.txns != nil {
+		b.txns.Close()
+		b.markers.under.Wait()
 	}
 	if b.server != nil {
 		limit := DrainTimeout

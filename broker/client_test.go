@@ -515,18 +515,6 @@ func TestProduceErrors(t *testing.T) {
 	}
 }
 
-func TestTransactionsAreRefusedAtOnce(t *testing.T) {
-	b := start(t, t.TempDir())
-	c := b.client(kgo.TransactionalID("x"), kgo.DefaultProduceTopic("t"), kgo.AllowAutoTopicCreation())
-	err := c.BeginTransaction()
-	if err == nil {
-		err = c.ProduceSync(within(t, 10*time.Second), kgo.StringRecord("v")).FirstErr()
-	}
-	if err == nil || !strings.Contains(err.Error(), "TRANSACTIONAL_ID_AUTHORIZATION_FAILED") {
-		t.Errorf("%v, want TRANSACTIONAL_ID_AUTHORIZATION_FAILED without waiting", err)
-	}
-}
-
 func TestDescribeCluster(t *testing.T) {
 	b := start(t, t.TempDir())
 	req := kmsg.NewPtrDescribeClusterRequest()

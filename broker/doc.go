@@ -13,6 +13,7 @@
 //	internal/topics/admit  what a topic asks of a producer's batch
 //	internal/partition what is committed, and who waits for it
 //	internal/group     consumer groups and their offsets
+//	internal/txn       transactions: who owns an id, what it is part of, how it ends
 //	internal/meta      the metadata, as a log of records
 //	internal/quota     how long a client is held up that uses more than it was granted
 //	internal/stat      the numbers of all rooms, as Prometheus metrics
@@ -21,7 +22,7 @@
 // # Order of going down
 //
 //	1 no new connections, no new requests      listen stops reading
-//	2 long polls and parked joins are answered api.Draining, group.Close
+//	2 long polls and parked joins are answered api.Draining, group.Close, txn.Close
 //	3 responses under way go out               listen.Shutdown, bounded by DrainTimeout
 //	4 who still waits on a partition is told   topics.Close
 //	5 flush, checkpoint, close                 engine.Close

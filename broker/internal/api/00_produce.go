@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/streambus/streambus/broker/internal/listen"
+	"github.com/streambus/streambus/broker/internal/meta"
 	"github.com/streambus/streambus/broker/internal/partition"
 	"github.com/streambus/streambus/broker/internal/topics"
 	"github.com/streambus/streambus/broker/internal/topics/admit"
@@ -23,9 +24,10 @@ var (
 	errCRC           = errors.New("record batch is corrupt")
 	errRecords       = errors.New("record batch is invalid")
 	errZstd          = errors.New("zstd needs Produce 7 or later")
-	errTransactional = errors.New("transactions are not served by this broker yet")
+	errTransactional = errors.New("a transactional batch needs a transactional id in its request")
 	errInternal      = errors.New("the topic is the broker's own")
 	errAcks          = errors.New("acks must be -1, 0 or 1")
+	errTopicID       = errors.New("there is no topic with this id")
 )
 
 // producing is a produce request whose batches are on their way to the disk.
@@ -145,8 +147,13 @@ func produce(r *request) (listen.Pending, error) {
 	p.s, p.corr, p.version, p.frame = r.s, r.corr, r.version, r.frame
 	p.build(req)
 	p.left.Store(1)
-	failed := r.appendAll(req, p)
+	failed, err := r.appendAll(req, p)
 	p.release()
+	if err != nil {
+		<-p.done
+		p.recycle()
+		return nil, err
+	}
 	if req.Acks != 0 {
 		r.frame.Retain()
 		return p, nil
@@ -160,21 +167,27 @@ func produce(r *request) (listen.Pending, error) {
 	return nil, nil
 }
 
-// appendAll appends each partition's batch. The error is the last of those that are in the response already.
-func (r *request) appendAll(req *wire.ProduceRequest, p *producing) (failed error) {
+// appendAll appends each partition's batch. failed is the last of the errors that are in the response already; err ends the connection, and
+// nothing was appended.
+func (r *request) appendAll(req *wire.ProduceRequest, p *producing) (failed, err error) {
+	leave, err := r.admit(req)
+	if err != nil {
+		return nil, err
+	}
+	defer leave.release()
 	n := 0
 	for i := range req.Topics {
 		for j := range req.Topics[i].Partitions {
 			a := &p.acks[n]
 			n++
 			a.p, a.part = p, &p.resp.Topics[i].Partitions[j]
-			if err := r.append(req, &req.Topics[i], &req.Topics[i].Partitions[j], a); err != nil {
+			if err := r.append(req, &req.Topics[i], &req.Topics[i].Partitions[j], a, leave.of(n-1)); err != nil {
 				r.s.refuse(a.part, err)
 				failed = err
 			}
 		}
 	}
-	return failed
+	return failed, nil
 }
 
 // build makes the response's shape, so that acks can fill it in any order, and as many acks as it has partitions.
@@ -183,7 +196,7 @@ func (p *producing) build(req *wire.ProduceRequest) {
 	p.resp.Topics = sized(p.resp.Topics, len(req.Topics))
 	for i, t := range req.Topics {
 		out := &p.resp.Topics[i]
-		out.Name = t.Name
+		out.Name, out.TopicID = t.Name, t.TopicID
 		out.Partitions = sized(out.Partitions, len(t.Partitions))
 		for j, part := range t.Partitions {
 			out.Partitions[j].Default()
@@ -202,28 +215,25 @@ func sized[T any](s []T, n int) []T {
 	return make([]T, n)
 }
 
-// append checks one partition's batch and appends it; on an error nothing was appended, and a waits for nothing.
-func (r *request) append(req *wire.ProduceRequest, t *wire.ProduceRequestTopic, part *wire.ProduceRequestPartition, a *ack) error {
-	if req.TransactionalID != nil {
-		return errTransactional
-	}
+// append checks one partition's batch and appends it; on an error nothing was appended, and a waits for nothing. left says why the batch
+// may not be part of a transaction, if it is one's.
+func (r *request) append(req *wire.ProduceRequest, t *wire.ProduceRequestTopic, part *wire.ProduceRequestPartition, a *ack, left error) error {
 	if req.Acks < -1 || req.Acks > 1 {
 		return fmt.Errorf("%w, not %d", errAcks, req.Acks)
 	}
-	topic := r.s.Topics.TopicBytes(t.Name)
-	if topic == nil {
-		return noTopic(string(t.Name))
-	}
-	if topic.Internal {
-		return errInternal
-	}
-	to, err := topic.Partition(part.PartitionIndex)
+	topic, to, err := r.target(t, part.PartitionIndex)
 	if err != nil {
 		return err
 	}
 	b, err := checked(part.Records, r.version)
 	if err != nil {
 		return err
+	}
+	switch {
+	case b.Transactional() && req.TransactionalID == nil:
+		return errTransactional
+	case b.Transactional() && left != nil:
+		return left
 	}
 	if err := topic.Rules.Acks(req.Acks == -1); err != nil {
 		return err
@@ -259,6 +269,35 @@ func (r *request) append(req *wire.ProduceRequest, t *wire.ProduceRequestTopic, 
 	return nil
 }
 
+// target is the partition that a batch goes to.
+func (r *request) target(t *wire.ProduceRequestTopic, index int32) (*topics.Topic, *partition.Partition, error) {
+	topic, err := r.s.topic(t.Name, t.TopicID, r.version >= 13)
+	if err != nil {
+		return nil, nil, err
+	}
+	if topic.Internal {
+		return nil, nil, errInternal
+	}
+	to, err := topic.Partition(index)
+	return topic, to, err
+}
+
+// topic finds a topic by its name, or by its id where that is what the version has. Errors: topics.ErrNoTopic, errTopicID.
+func (s *Server) topic(name []byte, id wire.UUID, byID bool) (*topics.Topic, error) {
+	if byID {
+		t := s.Topics.ByID(meta.UUID(id))
+		if t == nil {
+			return nil, fmt.Errorf("%w: %v", errTopicID, meta.UUID(id))
+		}
+		return t, nil
+	}
+	t := s.Topics.TopicBytes(name)
+	if t == nil {
+		return nil, noTopic(string(name))
+	}
+	return t, nil
+}
+
 func noTopic(name string) error { return fmt.Errorf("%w: %q", topics.ErrNoTopic, name) }
 
 // checked is the one batch in records, held to all that can be known without the partition.
@@ -285,8 +324,6 @@ func checked(records []byte, version int16) (batch.Batch, error) {
 		return nil, fmt.Errorf("%w: a delete horizon is the log cleaner's to set (KIP-534)", errRecords)
 	case b.Control():
 		return nil, fmt.Errorf("%w: control batches are the broker's to write", errRecords)
-	case b.Transactional():
-		return nil, errTransactional
 	}
 	return b, nil
 }

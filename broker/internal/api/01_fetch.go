@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/streambus/streambus/broker/internal/listen"
+	"github.com/streambus/streambus/broker/internal/meta"
 	"github.com/streambus/streambus/broker/internal/partition"
 	"github.com/streambus/streambus/engine"
 	"github.com/streambus/streambus/engine/batch"
@@ -26,6 +27,7 @@ type fetching struct {
 	spans    []engine.Span          // one per partition, in order; empty where there is nothing
 	from     []*partition.Partition // of each span; nil where there is nothing
 	cuts     []wire.Cut
+	left     []engine.AbortedTxn // of one partition
 	parked   []*partition.Partition
 	bytes    int  // in spans
 	now      bool // answer without waiting: something is wrong, or nothing was asked
@@ -81,7 +83,7 @@ func (f *fetching) recycle() {
 	f.frame.Release()
 	f.req.Reset()
 	f.resp.Reset()
-	*f = fetching{req: f.req, resp: f.resp, spans: f.spans, from: f.from, cuts: f.cuts, parked: f.parked}
+	*f = fetching{req: f.req, resp: f.resp, spans: f.spans, from: f.from, cuts: f.cuts, left: f.left, parked: f.parked}
 	fetchings.Put(f)
 }
 
@@ -112,7 +114,7 @@ func (f *fetching) shape(code wire.ErrorCode) {
 	f.resp.Topics = sized(f.resp.Topics, len(f.req.Topics))
 	for i, t := range f.req.Topics {
 		out := &f.resp.Topics[i]
-		out.Name = t.Name
+		out.Name, out.TopicID = t.Name, t.TopicID
 		out.Partitions = sized(out.Partitions, len(t.Partitions))
 		for j, p := range t.Partitions {
 			out.Partitions[j].Default()
@@ -150,9 +152,9 @@ func (f *fetching) read() {
 		t := &f.req.Topics[i]
 		for j := range t.Partitions {
 			out := &f.resp.Topics[i].Partitions[j]
-			span, from, err := f.one(t.Name, &t.Partitions[j], out)
+			span, from, err := f.one(t, &t.Partitions[j], out)
 			if err != nil {
-				f.fail(t.Name, out, err)
+				f.fail(t, out, err)
 			}
 			f.spans, f.from = append(f.spans, span), append(f.from, from)
 			f.bytes += span.Size()
@@ -161,18 +163,20 @@ func (f *fetching) read() {
 	f.now = f.now || len(f.spans) == 0
 }
 
-func (f *fetching) fail(topic []byte, out *wire.FetchResponsePartition, err error) {
+func (f *fetching) fail(t *wire.FetchRequestTopic, out *wire.FetchResponsePartition, err error) {
 	f.now = true
 	out.ErrorCode = f.s.codeOf(err)
 	if out.ErrorCode == wire.CodeKafkaStorageError {
-		f.s.Logger.Error("cannot read a partition", "topic", string(topic), "partition", out.PartitionIndex, "err", err)
+		f.s.Logger.Error("cannot read a partition", "topic", string(t.Name), "topic_id", meta.UUID(t.TopicID), "partition", out.PartitionIndex, "err", err)
 	}
 }
 
 // one reads one partition. The first batch of the whole response is sent however large it is, or a consumer could never get
 // past it; others only as far as they fit (KIP-74).
-func (f *fetching) one(topic []byte, in *wire.FetchRequestPartition, out *wire.FetchResponsePartition) (engine.Span, *partition.Partition, error) {
-	p, err := f.partition(topic, in.PartitionIndex)
+//
+// Of a consumer of committed records the last stable offset is the end, and it is told which transactions below were aborted (KIP-98).
+func (f *fetching) one(t *wire.FetchRequestTopic, in *wire.FetchRequestPartition, out *wire.FetchResponsePartition) (engine.Span, *partition.Partition, error) {
+	p, err := f.partition(t, in.PartitionIndex)
 	if err != nil {
 		return engine.Span{}, nil, err
 	}
@@ -182,13 +186,21 @@ func (f *fetching) one(topic []byte, in *wire.FetchRequestPartition, out *wire.F
 	if err := p.CheckEpoch(batch.Epoch(in.CurrentLeaderEpoch)); err != nil {
 		return engine.Span{}, nil, err
 	}
-	high := p.HighWatermark()
-	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = int64(high), int64(high), int64(p.Start())
+	high, stable := p.Ends()
+	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = int64(high), int64(stable), int64(p.Start())
+	upper := high
+	if f.req.IsolationLevel == readCommitted {
+		upper = stable
+	}
+	from := batch.Offset(in.FetchOffset)
+	if from > upper && from <= high {
+		return engine.Span{}, nil, nil
+	}
 	fits := max(min(int(in.PartitionMaxBytes), f.limit()-f.bytes), 0)
 	if fits == 0 && f.bytes > 0 {
 		return engine.Span{}, nil, nil
 	}
-	span, err := p.Read(batch.Offset(in.FetchOffset), fits)
+	span, err := p.Read(from, upper, fits)
 	if err != nil {
 		return engine.Span{}, nil, err
 	}
@@ -196,16 +208,37 @@ func (f *fetching) one(topic []byte, in *wire.FetchRequestPartition, out *wire.F
 		span.Release()
 		return engine.Span{}, nil, nil
 	}
+	if f.req.IsolationLevel == readCommitted {
+		if err := f.aborted(p, from, span.Next(), out); err != nil {
+			span.Release()
+			return engine.Span{}, nil, err
+		}
+	}
 	out.RecordsSize = span.Size()
 	return span, p, nil
 }
 
-func (f *fetching) partition(topic []byte, i int32) (*partition.Partition, error) {
-	t := f.s.Topics.TopicBytes(topic)
-	if t == nil {
-		return nil, noTopic(string(topic))
+// readCommitted is the isolation level of consumers that are not to see what was aborted, or may be yet.
+const readCommitted = 1
+
+// aborted tells of the transactions that the consumer is to leave out of [from, next).
+func (f *fetching) aborted(p *partition.Partition, from, next batch.Offset, out *wire.FetchResponsePartition) (err error) {
+	if f.left, err = p.Log().Aborted(f.left[:0], from, next); err != nil {
+		return err
 	}
-	return t.Partition(i)
+	out.AbortedTransactions = make([]wire.AbortedTransaction, 0, len(f.left)) // none is not null
+	for _, a := range f.left {
+		out.AbortedTransactions = append(out.AbortedTransactions, wire.AbortedTransaction{ProducerID: int64(a.ProducerID), FirstOffset: int64(a.First)})
+	}
+	return nil
+}
+
+func (f *fetching) partition(t *wire.FetchRequestTopic, i int32) (*partition.Partition, error) {
+	topic, err := f.s.topic(t.Name, t.TopicID, f.version >= 13)
+	if err != nil {
+		return nil, err
+	}
+	return topic.Partition(i)
 }
 
 // wait waits until one of the partitions has more than was read; more is false when time is up or the broker goes down.
@@ -234,7 +267,7 @@ func (f *fetching) park(reader *partition.Reader) bool {
 	for i := range f.req.Topics {
 		t := &f.req.Topics[i]
 		for j := range t.Partitions {
-			p, err := f.partition(t.Name, t.Partitions[j].PartitionIndex)
+			p, err := f.partition(t, t.Partitions[j].PartitionIndex)
 			if err != nil || !p.Await(reader, batch.Offset(f.resp.Topics[i].Partitions[j].HighWatermark)) {
 				return false
 			}

@@ -17,6 +17,7 @@ const (
 	maxTimestamp           = -3 // 7: KIP-734
 	earliestLocalTimestamp = -4 // 8: KIP-405; all is local
 	latestTieredTimestamp  = -5 // 9: nothing is tiered
+	earliestPendingUpload  = -6 // 11: KIP-1023; nothing is tiered
 )
 
 // errTimestamp is a special timestamp that the request's version does not know.
@@ -35,7 +36,7 @@ func listOffsets(r *request) (listen.Pending, error) {
 		for j, p := range t.Partitions {
 			out.Partitions[j].Default()
 			out.Partitions[j].PartitionIndex = p.PartitionIndex
-			if err := r.listOne(t.Name, p, &out.Partitions[j]); err != nil {
+			if err := r.listOne(t.Name, p, req.IsolationLevel, &out.Partitions[j]); err != nil {
 				out.Partitions[j].ErrorCode = r.listCode(err)
 			}
 		}
@@ -50,7 +51,7 @@ func (r *request) listCode(err error) wire.ErrorCode {
 	return r.s.codeOf(err)
 }
 
-func (r *request) listOne(topic string, in wire.ListOffsetsRequestPartition, out *wire.ListOffsetsResponsePartition) error {
+func (r *request) listOne(topic string, in wire.ListOffsetsRequestPartition, isolation int8, out *wire.ListOffsetsResponsePartition) error {
 	t := r.s.Topics.Topic(topic)
 	if t == nil {
 		return noTopic(topic)
@@ -62,27 +63,34 @@ func (r *request) listOne(topic string, in wire.ListOffsetsRequestPartition, out
 	if err := p.CheckEpoch(batch.Epoch(in.CurrentLeaderEpoch)); err != nil {
 		return err
 	}
-	return r.find(p, in.Timestamp, out)
+	return r.find(p, in.Timestamp, isolation, out)
 }
 
 // find fills in the offset for a timestamp; no such record leaves it at -1, which is no error.
-func (r *request) find(p *partition.Partition, ts int64, out *wire.ListOffsetsResponsePartition) error {
+func (r *request) find(p *partition.Partition, ts int64, isolation int8, out *wire.ListOffsetsResponsePartition) error {
 	at := func(o batch.Offset) {
 		out.Offset, out.LeaderEpoch = int64(o), int32(p.Epoch())
 	}
 	switch {
 	case ts == latestTimestamp:
-		at(p.HighWatermark())
+		high, stable := p.Ends()
+		if isolation == readCommitted {
+			high = stable
+		}
+		at(high)
 	case ts == earliestTimestamp, ts == earliestLocalTimestamp && r.version >= 8:
 		at(p.Start())
 	case ts == maxTimestamp && r.version >= 7:
 		found, ok, err := p.Log().MaxTimestamp()
 		return place(out, int64(found.Offset), found.Timestamp, int32(found.Epoch), ok, err)
-	case ts == latestTieredTimestamp && r.version >= 9:
+	case ts == latestTieredTimestamp && r.version >= 9, ts == earliestPendingUpload && r.version >= 11:
 	case ts < 0:
 		return fmt.Errorf("%w %d in version %d", errTimestamp, ts, r.version)
 	default:
 		found, ok, err := p.Log().OffsetForTime(ts)
+		if _, stable := p.Ends(); isolation == readCommitted && found.Offset >= stable {
+			ok = false
+		}
 		return place(out, int64(found.Offset), found.Timestamp, int32(found.Epoch), ok, err)
 	}
 	return nil

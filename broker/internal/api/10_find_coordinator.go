@@ -1,14 +1,16 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/streambus/streambus/broker/internal/group"
 	"github.com/streambus/streambus/broker/internal/listen"
+	"github.com/streambus/streambus/broker/internal/topics"
 	"github.com/streambus/streambus/wire"
 )
 
-// findCoordinator names this broker, and makes __consumer_offsets the first time that a group is looked for.
+// findCoordinator names this broker, and makes __consumer_offsets or __transaction_state the first time that it is needed.
 func findCoordinator(r *request) (listen.Pending, error) {
 	var req wire.FindCoordinatorRequest
 	if err := r.decode(&req); err != nil {
@@ -36,7 +38,14 @@ func (r *request) coordinator(key string, keyType int8) wire.FindCoordinatorResp
 	switch keyType {
 	case wire.CoordinatorGroup:
 	case wire.CoordinatorTransaction:
-		return none(wire.CodeTransactionalIDAuthorizationFailed, errTransactional)
+		if key == "" {
+			return none(wire.CodeInvalidRequest, errNoTransactionalID)
+		}
+		if _, err := r.s.Topics.EnsureInternal(r.ctx, topics.TransactionsTopic); err != nil {
+			r.s.Logger.Warn("cannot make __transaction_state", "err", err)
+			return none(wire.CodeCoordinatorNotAvailable, err)
+		}
+		return r.here(key)
 	default:
 		return none(wire.CodeInvalidRequest, fmt.Errorf("unknown coordinator type %d", keyType))
 	}
@@ -47,5 +56,12 @@ func (r *request) coordinator(key string, keyType int8) wire.FindCoordinatorResp
 		r.s.Logger.Warn("cannot make __consumer_offsets", "err", err)
 		return none(wire.CodeCoordinatorNotAvailable, err)
 	}
+	return r.here(key)
+}
+
+// here names this broker.
+func (r *request) here(key string) wire.FindCoordinatorResponseCoordinator {
 	return wire.FindCoordinatorResponseCoordinator{Key: key, NodeID: r.s.NodeID, Host: r.s.Host, Port: r.s.Port}
 }
+
+var errNoTransactionalID = errors.New("the transactional id is empty")

@@ -16,6 +16,7 @@ import (
 	"github.com/streambus/streambus/broker/internal/meta"
 	"github.com/streambus/streambus/broker/internal/partition"
 	"github.com/streambus/streambus/broker/internal/topics"
+	"github.com/streambus/streambus/broker/internal/txn"
 	"github.com/streambus/streambus/engine"
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/engine/disk"
@@ -61,12 +62,23 @@ func newFixture(t testing.TB) *fixture {
 		t.Fatal(err)
 	}
 	groups := group.Start(group.Limits{MinSession: time.Millisecond}, offsets)
+	offsetsOf := func(context.Context, string) (txn.TopicPartition, error) {
+		return txn.TopicPartition{Topic: topics.OffsetsTopic}, nil
+	}
+	txns, err := txn.Open(context.Background(), txn.Options{Limits: txn.Limits{Version: 2}, Logs: transactionLogs(catalog), Sink: nowhere{}, IDs: store, OffsetsOf: offsetsOf})
+	if err != nil {
+		t.Fatal(err)
+	}
 	draining := make(chan struct{})
 	close(draining) // nothing waits here
-	f.Server = New(Options{NodeID: 1, Host: "h", Port: 9, AutoCreate: false, FetchMaxBytes: 1 << 20, Store: store, Topics: catalog, Groups: groups, Logger: log, Draining: draining})
+	f.Server = New(Options{
+		NodeID: 1, Host: "h", Port: 9, AutoCreate: false, FetchMaxBytes: 1 << 20, Store: store, Topics: catalog, Groups: groups,
+		Txns: txns, Markers: nowhere{}, OffsetsOf: offsetsOf, Logger: log, Draining: draining,
+	})
 	f.session = f.Session(&net.TCPAddr{})
 	t.Cleanup(func() {
 		groups.Close()
+		txns.Close()
 		catalog.Close()
 		_ = e.Close()
 		if f.logs.Len() > 0 {
@@ -91,6 +103,27 @@ func offsetLogs(c *topics.Catalog) group.Logs {
 		return []group.Log{p}, err
 	}
 }
+
+func transactionLogs(c *topics.Catalog) txn.Logs {
+	return func(ctx context.Context, create bool) ([]txn.Log, error) {
+		if c.Topic(topics.TransactionsTopic) == nil && create {
+			if _, err := c.EnsureInternal(ctx, topics.TransactionsTopic); err != nil {
+				return nil, err
+			}
+		}
+		t := c.Topic(topics.TransactionsTopic)
+		if t == nil {
+			return nil, nil
+		}
+		p, err := t.Partition(0)
+		return []txn.Log{p}, err
+	}
+}
+
+// nowhere is a txn.Sink that is always done.
+type nowhere struct{}
+
+func (nowhere) WriteMarker(_ txn.Marker, done func(error)) { done(nil) }
 
 // do serves one request; ok is false when the connection would be closed.
 func (f *fixture) do(ctx context.Context, frame []byte) (out []byte, ok bool) {

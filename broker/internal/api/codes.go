@@ -7,6 +7,7 @@ import (
 	"github.com/streambus/streambus/broker/internal/meta"
 	"github.com/streambus/streambus/broker/internal/partition"
 	"github.com/streambus/streambus/broker/internal/topics"
+	"github.com/streambus/streambus/broker/internal/txn"
 	"github.com/streambus/streambus/engine"
 	"github.com/streambus/streambus/wire"
 )
@@ -28,7 +29,9 @@ var codes = []struct {
 	{engine.ErrTooLarge, wire.CodeMessageTooLarge},
 	{engine.ErrOutOfOrderSequence, wire.CodeOutOfOrderSequenceNumber},
 	{engine.ErrFencedProducer, wire.CodeInvalidProducerEpoch},
-	{engine.ErrClosed, wire.CodeNotLeaderOrFollower}, // deleted or going down: the client's next look at the metadata shows which
+	{engine.ErrInvalidTxnState, wire.CodeInvalidTxnState},
+	{engine.ErrTooManyTransactions, wire.CodeNotEnoughReplicas}, // what all producers retry; others will have ended
+	{engine.ErrClosed, wire.CodeNotLeaderOrFollower},            // deleted or going down: the client's next look at the metadata shows which
 	{partition.ErrClosed, wire.CodeNotLeaderOrFollower},
 	{partition.ErrFencedEpoch, wire.CodeFencedLeaderEpoch},
 	{partition.ErrUnknownEpoch, wire.CodeUnknownLeaderEpoch},
@@ -39,6 +42,22 @@ var codes = []struct {
 	{meta.ErrExists, wire.CodeTopicAlreadyExists},
 	{topics.ErrNoTopic, wire.CodeUnknownTopicOrPartition},
 	{topics.ErrPartition, wire.CodeUnknownTopicOrPartition},
+	{errTopicID, wire.CodeUnknownTopicID},
+	{txn.ErrConcurrent, wire.CodeConcurrentTransactions},
+	{txn.ErrFenced, wire.CodeProducerFenced},
+	{txn.ErrInvalidEpoch, wire.CodeInvalidProducerEpoch},
+	{txn.ErrInvalidState, wire.CodeInvalidTxnState},
+	{txn.ErrInvalidMapping, wire.CodeInvalidProducerIDMapping},
+	{txn.ErrInvalidTimeout, wire.CodeInvalidTransactionTimeout},
+	{txn.ErrInvalidRequest, wire.CodeInvalidRequest},
+	{txn.ErrAbortable, wire.CodeTransactionAbortable},
+	{txn.ErrNotFound, wire.CodeTransactionalIDNotFound},
+	{txn.ErrPattern, wire.CodeInvalidRegularExpression},
+	{txn.ErrNotAvailable, wire.CodeCoordinatorNotAvailable},
+	{txn.ErrTryAgain, wire.CodeNotEnoughReplicas},
+	{txn.ErrTooManyInOne, wire.CodeUnknownServerError},
+	{txn.ErrUnsupported, wire.CodeUnsupportedVersion},
+	{txn.ErrMarkerFenced, wire.CodeInvalidProducerEpoch},
 	{group.ErrUnknownMember, wire.CodeUnknownMemberID},
 	{group.ErrIllegalGeneration, wire.CodeIllegalGeneration},
 	{group.ErrRebalanceInProgress, wire.CodeRebalanceInProgress},

@@ -13,6 +13,7 @@ import (
 	"github.com/streambus/streambus/broker/internal/meta"
 	"github.com/streambus/streambus/broker/internal/stat"
 	"github.com/streambus/streambus/broker/internal/topics"
+	"github.com/streambus/streambus/broker/internal/txn"
 	"github.com/streambus/streambus/wire"
 )
 
@@ -26,7 +27,10 @@ type Options struct {
 	Store         *meta.Store
 	Topics        *topics.Catalog
 	Groups        *group.Coordinator
-	Requests      *stat.Requests // counts; nil: nobody looks at it
+	Txns          *txn.Coordinator
+	Markers       txn.Sink
+	OffsetsOf     func(ctx context.Context, group string) (txn.TopicPartition, error) // where a group's offsets lie
+	Requests      *stat.Requests                                                      // counts; nil: nobody looks at it
 	Logger        *slog.Logger
 	Draining      <-chan struct{} // closed when the broker goes down: long polls end
 }

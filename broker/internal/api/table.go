@@ -22,24 +22,32 @@ type row struct {
 //
 // The ranges answer to what real clients check (KAFKA-18659, KAFKA-18648, KAFKA-19444): librdkafka before 2.11.1 turns
 // compression off unless Produce 0 is in range, so 0 to 2 are advertised, but nothing sends them and wire does not decode them.
-// The ends stop where topic IDs on the data path (Produce 13, Fetch 13), KIP-848 (OffsetCommit 9) and KIP-890 (Produce 12) begin.
+// Fetch 18 is for followers alone.
 var table = map[wire.Key]row{
-	wire.KeyProduce:         {produce, 0, 11},
-	wire.KeyFetch:           {fetch, 4, 12},
-	wire.KeyListOffsets:     {listOffsets, 1, 10},
-	wire.KeyMetadata:        {metadata, 0, 13},
-	wire.KeyOffsetCommit:    {offsetCommit, 2, 8},
-	wire.KeyOffsetFetch:     {offsetFetch, 1, 8},
-	wire.KeyFindCoordinator: {findCoordinator, 0, 5},
-	wire.KeyJoinGroup:       {joinGroup, 0, 9},
-	wire.KeyHeartbeat:       {heartbeat, 0, 4},
-	wire.KeyLeaveGroup:      {leaveGroup, 0, 5},
-	wire.KeySyncGroup:       {syncGroup, 0, 5},
-	wire.KeyAPIVersions:     {apiVersions, 0, 4},
-	wire.KeyCreateTopics:    {createTopics, 2, 7},
-	wire.KeyDeleteTopics:    {deleteTopics, 1, 6},
-	wire.KeyInitProducerID:  {initProducerID, 0, 5},
-	wire.KeyDescribeCluster: {describeCluster, 0, 2},
+	wire.KeyProduce:              {produce, 0, 13},
+	wire.KeyFetch:                {fetch, 4, 17},
+	wire.KeyListOffsets:          {listOffsets, 1, 11},
+	wire.KeyMetadata:             {metadata, 0, 13},
+	wire.KeyOffsetCommit:         {offsetCommit, 2, 8},
+	wire.KeyOffsetFetch:          {offsetFetch, 1, 8},
+	wire.KeyFindCoordinator:      {findCoordinator, 0, 5},
+	wire.KeyJoinGroup:            {joinGroup, 0, 9},
+	wire.KeyHeartbeat:            {heartbeat, 0, 4},
+	wire.KeyLeaveGroup:           {leaveGroup, 0, 5},
+	wire.KeySyncGroup:            {syncGroup, 0, 5},
+	wire.KeyAPIVersions:          {apiVersions, 0, 4},
+	wire.KeyCreateTopics:         {createTopics, 2, 7},
+	wire.KeyDeleteTopics:         {deleteTopics, 1, 6},
+	wire.KeyInitProducerID:       {initProducerID, 0, 5},
+	wire.KeyOffsetForLeaderEpoch: {offsetForLeaderEpoch, 2, 4},
+	wire.KeyAddPartitionsToTxn:   {addPartitionsToTxn, 0, 5},
+	wire.KeyAddOffsetsToTxn:      {addOffsetsToTxn, 0, 4},
+	wire.KeyEndTxn:               {endTxn, 0, 5},
+	wire.KeyWriteTxnMarkers:      {writeTxnMarkers, 1, 2},
+	wire.KeyTxnOffsetCommit:      {txnOffsetCommit, 0, 5},
+	wire.KeyDescribeTransactions: {describeTransactions, 0, 0},
+	wire.KeyListTransactions:     {listTransactions, 0, 2},
+	wire.KeyDescribeCluster:      {describeCluster, 0, 2},
 }
 
 // Served returns what is advertised, sorted by key. The slice is the caller's.

@@ -55,7 +55,7 @@ const replayBytes = 1 << 20
 func (p *Partition) Replay(f func(batch.Batch) error) error {
 	var buf []byte
 	for at, end := p.Start(), p.HighWatermark(); at < end; {
-		span, err := p.Read(at, replayBytes)
+		span, err := p.Read(at, end, replayBytes)
 		if err != nil {
 			return fmt.Errorf("replay at offset %d: %w", at, err)
 		}

@@ -172,9 +172,15 @@ func (p *Partition) wait(w waiting) {
 	p.waiters = slices.Insert(p.waiters, i, w)
 }
 
-// Read gives committed batches from an offset on, as engine.Log.Read does.
-func (p *Partition) Read(from batch.Offset, maxBytes int) (engine.Span, error) {
-	return p.log.Read(from, p.HighWatermark(), maxBytes)
+// Read gives committed batches from an offset on, up to a high watermark or last stable offset that Ends gave, as engine.Log.Read does.
+func (p *Partition) Read(from, upper batch.Offset, maxBytes int) (engine.Span, error) {
+	return p.log.Read(from, upper, maxBytes)
+}
+
+// Ends are the high watermark, and the last stable offset for it: below that every transaction has ended.
+func (p *Partition) Ends() (high, stable batch.Offset) {
+	high = p.HighWatermark()
+	return high, p.log.Stable(high)
 }
 
 // Await lets r be woken once when there is more to read than up to from. It says false, and does nothing, when there is

@@ -97,7 +97,7 @@ func TestNothingIsAcknowledgedOrReadBeforeItIsFlushed(t *testing.T) {
 	if !p.Await(r, 0) {
 		t.Error("there is more to read before the flush")
 	}
-	if span, err := p.Read(0, 1<<20); err != nil || span.Size() != 0 {
+	if span, err := p.Read(0, p.HighWatermark(), 1<<20); err != nil || span.Size() != 0 {
 		t.Errorf("P4: %d bytes can be read before the flush, %v", span.Size(), err)
 	}
 	if p.HighWatermark() != 0 || w.n.Load() != 0 || len(r.C) != 0 {
@@ -112,7 +112,7 @@ func TestNothingIsAcknowledgedOrReadBeforeItIsFlushed(t *testing.T) {
 		t.Errorf("high watermark %d", p.HighWatermark())
 	}
 	p.Forget(r)
-	span, err := p.Read(0, 1<<20)
+	span, err := p.Read(0, p.HighWatermark(), 1<<20)
 	if err != nil || span.Size() == 0 || span.Next() != 3 {
 		t.Errorf("%d bytes to %d, %v", span.Size(), span.Next(), err)
 	}
