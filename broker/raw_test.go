@@ -170,7 +170,11 @@ func TestAPIVersionsOfAnUnknownVersion(t *testing.T) {
 		t.Errorf("%+v", resp)
 	}
 	c.call(3, &wire.APIVersionsRequest{ClientSoftwareName: []byte("raw"), ClientSoftwareVersion: []byte("1.0")}, &resp) // the connection goes on
-	if resp.ErrorCode != wire.CodeNone || len(resp.FinalizedFeatures) != 1 || resp.FinalizedFeatures[0].Name != "metadata.version" {
+	levels := map[string]int16{}
+	for _, f := range resp.FinalizedFeatures {
+		levels[string(f.Name)] = f.MaxVersionLevel
+	}
+	if resp.ErrorCode != wire.CodeNone || levels["metadata.version"] != 25 || levels["transaction.version"] != 2 || levels["group.version"] != 1 {
 		t.Errorf("%+v", resp)
 	}
 	for _, f := range resp.SupportedFeatures {

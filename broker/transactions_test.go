@@ -119,9 +119,25 @@ func TestTransactions(t *testing.T) {
 	if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "ledger", Value: []byte("gone 98")}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
+	adm := b.admin()
+	described, err := adm.DescribeTransactions(within(t, 20*time.Second), "teller")
+	if err != nil || described["teller"].State != "Ongoing" || len(described["teller"].Topics["ledger"]) != 1 {
+		t.Errorf("described as %+v, %v", described, err)
+	}
+	listed, err := adm.ListTransactions(within(t, 20*time.Second), nil, []string{"Ongoing"})
+	if err != nil || len(listed) != 1 || listed["teller"].ProducerID != described["teller"].ProducerID {
+		t.Errorf("listed as %+v, %v", listed, err)
+	}
+	writers, err := adm.DescribeProducers(within(t, 20*time.Second), kadm.TopicsSet{"ledger": {0: {}}})
+	if err != nil || len(writers.SortedProducers()) != 1 {
+		t.Fatalf("producers are %+v, %v", writers, err)
+	}
+	if p := writers.SortedProducers()[0]; p.ProducerID != described["teller"].ProducerID || p.CurrentTxnStartOffset < 0 || p.LastTimestamp < time.Now().Add(-time.Minute).UnixMilli() {
+		t.Errorf("the producer is %+v", p)
+	}
 	heir := b.client(kgo.TransactionalID("teller"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	transact(t, heir, "ledger", "kept 99", 1, kgo.TryCommit)
-	err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "ledger", Value: []byte("never")}).FirstErr()
+	err = c.ProduceSync(t.Context(), &kgo.Record{Topic: "ledger", Value: []byte("never")}).FirstErr()
 	if err == nil {
 		err = c.EndTransaction(within(t, 20*time.Second), kgo.TryCommit)
 	}

@@ -4,13 +4,9 @@ import (
 	"regexp"
 
 	"github.com/streambus/streambus/broker/internal/listen"
+	"github.com/streambus/streambus/broker/internal/meta"
 	"github.com/streambus/streambus/wire"
 )
-
-// metadataVersion is the finalized level of the feature metadata.version: 21, Kafka 3.9-IV0. Tools show the broker's version
-// by it (kafka-ui), and 3.9 is what the ranges served come nearest to. group.version (KIP-848) and transaction.version are not
-// finalized, which means 0, so that no client tries what is not here.
-const metadataVersion = 21
 
 // software is what KIP-511 lets a client call itself.
 var software = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$`)
@@ -27,8 +23,15 @@ func apiVersions(r *request) (listen.Pending, error) {
 		return r.answer(resp), nil
 	}
 	resp.APIKeys = r.s.ranges
-	resp.FinalizedFeaturesEpoch = 0
-	resp.SupportedFeatures = []wire.APIVersionsSupportedFeature{{Name: "metadata.version", MinVersion: metadataVersion, MaxVersion: metadataVersion}}
-	resp.FinalizedFeatures = []wire.APIVersionsFinalizedFeature{{Name: "metadata.version", MinVersionLevel: metadataVersion, MaxVersionLevel: metadataVersion}}
+	image := r.s.Store.Image()
+	resp.FinalizedFeaturesEpoch = image.FeaturesEpoch
+	for _, f := range meta.Features {
+		if f.Min > 0 || r.version >= 4 { // KAFKA-17011: older clients take a smallest level of 0 for damage
+			resp.SupportedFeatures = append(resp.SupportedFeatures, wire.APIVersionsSupportedFeature{Name: f.Name, MinVersion: f.Min, MaxVersion: f.Max})
+		}
+		if level := image.Level(f.Name); level > 0 {
+			resp.FinalizedFeatures = append(resp.FinalizedFeatures, wire.APIVersionsFinalizedFeature{Name: f.Name, MinVersionLevel: level, MaxVersionLevel: level})
+		}
+	}
 	return r.answer(resp), nil
 }

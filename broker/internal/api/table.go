@@ -45,6 +45,7 @@ var table = map[wire.Key]row{
 	wire.KeyEndTxn:               {endTxn, 0, 5},
 	wire.KeyWriteTxnMarkers:      {writeTxnMarkers, 1, 2},
 	wire.KeyTxnOffsetCommit:      {txnOffsetCommit, 0, 5},
+	wire.KeyDescribeProducers:    {describeProducers, 0, 0},
 	wire.KeyDescribeTransactions: {describeTransactions, 0, 0},
 	wire.KeyListTransactions:     {listTransactions, 0, 2},
 	wire.KeyDescribeCluster:      {describeCluster, 0, 2},

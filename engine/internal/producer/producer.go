@@ -125,6 +125,13 @@ func begun(h batch.Batch) *state {
 	return &state{epoch: h.ProducerEpoch(), last: batch.NoSequence, at: h.BaseOffset()}
 }
 
+// Each calls f for each producer, in any order: its epoch, the sequence of its last record in it, and where its newest batch begins.
+func (t *Table) Each(f func(id batch.ProducerID, epoch batch.ProducerEpoch, last batch.Sequence, at batch.Offset)) {
+	for id, s := range t.of {
+		f(id, s.epoch, s.last, s.at)
+	}
+}
+
 // EndsAt says whether the batch that must stay for a producer to be known ends at an offset: its newest one, or the marker that began
 // its epoch.
 func (t *Table) EndsAt(id batch.ProducerID, last batch.Offset) bool {
