@@ -25,15 +25,19 @@ func TestKill9(t *testing.T) {
 	if testing.Short() || raceEnabled {
 		kills = 8
 	}
+	newKillRun(t).run(kills)
+}
+
+// newKillRun draws the moments of the kills. (The variable does not begin with STREAMBUS_, which the broker would take for a setting.)
+func newKillRun(t *testing.T) *killRun {
 	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("STREAMBUS_KILL9_SEED"); s != "" {
+	if s := os.Getenv("KILL9_SEED"); s != "" {
 		seed, _ = strconv.ParseUint(s, 10, 64)
 	}
-	t.Logf("to repeat: STREAMBUS_KILL9_SEED=%d go test ./broker -run TestKill9", seed)
-	r := &killRun{
+	t.Logf("to repeat: KILL9_SEED=%d go test ./broker -run '^%s$'", seed, t.Name())
+	return &killRun{
 		t: t, dir: t.TempDir(), listener: fmt.Sprintf("PLAINTEXT://127.0.0.1:%d", freePort(t)), rng: rand.New(rand.NewPCG(seed, 0)),
 	}
-	r.run(kills)
 }
 
 const (
@@ -70,19 +74,7 @@ func (r *killRun) run(kills int) {
 		r.writers = append(r.writers, w)
 		running.Go(func() { w.run(ctx) })
 	}
-	recovering := 0
-	for range kills {
-		if r.rng.IntN(8) == 0 {
-			recovering++ // in the middle of recovery
-			wait(r.rng.IntN(30))
-		} else {
-			r.proc.waitReady()
-			wait(20 + r.rng.IntN(350))
-		}
-		r.proc.kill()
-		r.spawn()
-	}
-	r.proc.waitReady()
+	recovering := r.kill(kills)
 	wait(300)
 	stop()
 	running.Wait()
@@ -95,6 +87,23 @@ func (r *killRun) run(kills int) {
 	if code := r.proc.wait(); code != 0 {
 		r.t.Errorf("exit code %d after SIGINT:\n%s", code, r.proc.stderr)
 	}
+}
+
+// kill kills the broker at random moments, and starts it again. It says how often that was in the middle of recovery.
+func (r *killRun) kill(times int) (recovering int) {
+	for range times {
+		if r.rng.IntN(8) == 0 {
+			recovering++
+			wait(r.rng.IntN(30))
+		} else {
+			r.proc.waitReady()
+			wait(20 + r.rng.IntN(350))
+		}
+		r.proc.kill()
+		r.spawn()
+	}
+	r.proc.waitReady()
+	return recovering
 }
 
 // wait lets the broker work for a while; how long is what the test varies, nothing is expected of it.
@@ -115,7 +124,7 @@ type killWriter struct {
 
 func newKillWriter(t *testing.T, addr string, id int) *killWriter {
 	w := &killWriter{t: t, id: id, idempotent: id%2 == 0, pad: strings.Repeat("x", 100+id*200), acked: map[int]int64{}}
-	opts := []kgo.Opt{kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.MaxBufferedRecords(200), kgo.UnknownTopicRetries(-1)}
+	opts := []kgo.Opt{kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.MaxBufferedRecords(200), kgo.UnknownTopicRetries(-1), kgo.AlwaysRetryEOF()}
 	if !w.idempotent {
 		opts = append(opts, kgo.DisableIdempotentWrite())
 	}
