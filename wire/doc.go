@@ -55,8 +55,8 @@
 //	    count is compared with the bytes left, then charged to the budget, then
 //	    allocated. ReadFrame allocates with what has arrived, not with what is
 //	    claimed.
-//	W3  A decoded message uses its whole body and every field is set: from the
-//	    body, or to Kafka's default if the version does not carry it. Nothing
+//	W3  A decoded message uses its whole body (DecodePrefix says what is left),
+//	    and every field is set: from the body, or to Kafka's default if the version does not carry it. Nothing
 //	    of an earlier decode shows through.
 //	W4  Encoding and decoding agree: what Append writes, Decode reads back
 //	    equal, and Kafka's other implementations read it the same (the tests

@@ -37,21 +37,31 @@ var visitors = sync.Pool{New: func() any { return new(visitor) }}
 // Errors wrap ErrUnknownKey, ErrUnsupportedVersion, ErrMalformed or ErrBudget;
 // m then holds nothing of use.
 func Decode(m Message, version int16, body []byte) error {
+	left, err := DecodePrefix(m, version, body)
+	if err == nil && left > 0 {
+		err = decodeError(m.Key(), version, fmt.Errorf("%w at byte %d: %d bytes left over", ErrMalformed, len(body)-left, left))
+	}
+	return err
+}
+
+// DecodePrefix is Decode for a body that may go on: left is how many bytes were not looked at. Kafka's brokers pass over them, and a client
+// that is popular sends some: librdkafka 2.16 asks Metadata 13 for all topics with a null of four bytes where one is due.
+func DecodePrefix(m Message, version int16, body []byte) (left int, err error) {
 	if err := Supported(m.Key(), version); err != nil {
-		return err
+		return 0, err
 	}
 	v := visitors.Get().(*visitor)
 	v.version, v.flexible = version, m.Key().flexible(version)
 	v.decoding, v.r = true, prim.NewReader(body)
 	m.Default()
 	m.visit(v)
-	err := v.r.End()
+	left, err = v.r.Len(), v.r.Err()
 	*v = visitor{}
 	visitors.Put(v)
 	if err != nil {
-		return decodeError(m.Key(), version, err)
+		return 0, decodeError(m.Key(), version, err)
 	}
-	return nil
+	return left, nil
 }
 
 // Append appends the encoding of m to dst and returns it. The version must be

@@ -23,6 +23,8 @@ type fetching struct {
 	frame    *listen.Frame // holds the names
 	deadline time.Time
 	req      wire.FetchRequest
+	asked    []wire.FetchRequestTopic // what is read: of the request, or of its session
+	session  *fetchSession            // nil: none, or one yet to be made
 	resp     wire.FetchResponse
 	spans    []engine.Span          // one per partition, in order; empty where there is nothing
 	from     []*partition.Partition // of each span; nil where there is nothing
@@ -41,6 +43,7 @@ func fetch(r *request) (listen.Pending, error) {
 	if err := f.req.Decode(r.version, r.body); err != nil {
 		return nil, err
 	}
+	f.asked = f.req.Topics
 	f.s, f.corr, f.version, f.frame = r.s, r.corr, r.version, r.frame
 	f.deadline = time.Now().Add(time.Duration(f.req.MaxWaitMs) * time.Millisecond)
 	r.frame.Retain()
@@ -56,7 +59,7 @@ func (f *fetching) Finish(ctx context.Context, o *listen.Out) error {
 	if code := f.refusal(); code != wire.CodeNone {
 		f.shape(code)
 		f.resp.ErrorCode = code
-	} else if err := f.poll(ctx); err != nil {
+	} else if err := f.answer(ctx); err != nil {
 		return err
 	}
 	var buf []byte
@@ -96,23 +99,45 @@ func (f *fetching) dropSpans() {
 }
 
 // refusal is what is wrong with the whole request. A client that says it is a follower is refused: by its offsets it would
-// move the high watermark (CVE-2018-1288). No session is ever made, so none can be known.
+// move the high watermark (CVE-2018-1288).
 func (f *fetching) refusal() wire.ErrorCode {
 	switch {
 	case f.req.ReplicaID >= 0:
 		return wire.CodeClusterAuthorizationFailed
-	case f.req.SessionID != 0:
-		return wire.CodeFetchSessionIDNotFound
-	case f.req.SessionEpoch > 0:
-		return wire.CodeInvalidFetchSessionEpoch
 	}
 	return wire.CodeNone
 }
 
+// answer reads what the request, or its session, asks for.
+func (f *fetching) answer(ctx context.Context) error {
+	var code wire.ErrorCode
+	var whole []wire.FetchRequestTopic
+	if f.session, whole, code = f.s.sessions.begin(&f.req, f.version >= 13, time.Now()); code != wire.CodeNone {
+		f.resp.ErrorCode, f.resp.Topics = code, f.resp.Topics[:0]
+		return nil
+	}
+	if f.session != nil {
+		f.asked = whole
+	}
+	if err := f.poll(ctx); err != nil {
+		return err
+	}
+	switch {
+	case f.session != nil:
+		f.s.sessions.finish(f.session, &f.resp)
+	case f.req.SessionEpoch == 0:
+		f.session = f.s.sessions.create(&f.req, &f.resp, f.version >= 13, time.Now())
+	}
+	if f.session != nil {
+		f.resp.SessionID = f.session.id
+	}
+	return nil
+}
+
 // shape makes the response's shape, with code in every partition.
 func (f *fetching) shape(code wire.ErrorCode) {
-	f.resp.Topics = sized(f.resp.Topics, len(f.req.Topics))
-	for i, t := range f.req.Topics {
+	f.resp.Topics = sized(f.resp.Topics, len(f.asked))
+	for i, t := range f.asked {
 		out := &f.resp.Topics[i]
 		out.Name, out.TopicID = t.Name, t.TopicID
 		out.Partitions = sized(out.Partitions, len(t.Partitions))
@@ -148,8 +173,8 @@ func (f *fetching) enough() int { return min(int(f.req.MinBytes), f.limit()) }
 func (f *fetching) read() {
 	f.dropSpans()
 	f.shape(wire.CodeNone)
-	for i := range f.req.Topics {
-		t := &f.req.Topics[i]
+	for i := range f.asked {
+		t := &f.asked[i]
 		for j := range t.Partitions {
 			out := &f.resp.Topics[i].Partitions[j]
 			span, from, err := f.one(t, &t.Partitions[j], out)
@@ -264,8 +289,8 @@ func (f *fetching) wait(ctx context.Context, reader *partition.Reader, left time
 
 // park lets reader wait on every partition for more than the high watermark that was read. It is false as soon as one has more.
 func (f *fetching) park(reader *partition.Reader) bool {
-	for i := range f.req.Topics {
-		t := &f.req.Topics[i]
+	for i := range f.asked {
+		t := &f.asked[i]
 		for j := range t.Partitions {
 			p, err := f.partition(t, t.Partitions[j].PartitionIndex)
 			if err != nil || !p.Await(reader, batch.Offset(f.resp.Topics[i].Partitions[j].HighWatermark)) {

@@ -20,6 +20,5 @@
 //	A5  What is advertised is what the table has, and nothing else is answered. It contains the exact versions that old clients
 //	    probe for; Produce 0 to 2 are advertised and refused.
 //
-// Not here yet: fetch sessions (every fetch is a full one, answered with session id 0, as KIP-227 allows), throttling (always 0),
-// authorisation (all is allowed).
+// Not here yet: throttling (always 0), authorisation (all is allowed).
 package api

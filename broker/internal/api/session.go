@@ -24,6 +24,7 @@ type Options struct {
 	Port          int32
 	AutoCreate    bool
 	FetchMaxBytes int
+	FetchSessions int // at a time; 0: none are made
 	Store         *meta.Store
 	Topics        *topics.Catalog
 	Groups        *group.Coordinator
@@ -38,7 +39,8 @@ type Options struct {
 // Server answers requests. It has no state of its own.
 type Server struct {
 	Options
-	ranges []wire.Range // what is advertised; a field, because the table names its handlers, which name the table otherwise
+	ranges   []wire.Range // what is advertised; a field, because the table names its handlers, which name the table otherwise
+	sessions *fetchSessions
 }
 
 // New makes a Server.
@@ -46,7 +48,7 @@ func New(o Options) *Server {
 	if o.Requests == nil {
 		o.Requests = &stat.Requests{}
 	}
-	return &Server{o, Served()}
+	return &Server{o, Served(), newFetchSessions(o.FetchSessions)}
 }
 
 // Session gives the listen.Session of a new connection.
@@ -115,4 +117,7 @@ func (c *session) serve(ctx context.Context, f *listen.Frame) (listen.Pending, e
 func (r *request) clientID() string { return r.session.header.ClientID }
 
 // decode reads the body.
-func (r *request) decode(m wire.Message) error { return wire.Decode(m, r.version, r.body) }
+func (r *request) decode(m wire.Message) error {
+	_, err := wire.DecodePrefix(m, r.version, r.body) // like Kafka it does not mind what follows
+	return err
+}

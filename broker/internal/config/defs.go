@@ -98,6 +98,8 @@ var brokerDefs = []Def{
 		Doc: "max.connections.per.ip for single addresses: 10.0.0.1:200,10.0.0.2:50."},
 	{Name: "max.connections.per.ip", Kind: Int, Default: "2147483647", Lo: 1, Hi: maxInt32, Dynamic: true,
 		Doc: "The most connections open at once from one address."},
+	{Name: "max.incremental.fetch.session.cache.slots", Kind: Int, Default: "1000", Lo: 0, Hi: 100000,
+		Doc: "So many consumers have a fetch session at a time, by which they and the broker tell each other only what has changed; the others ask for everything each time. 0: nobody."},
 	{Name: "node.id", Kind: Int, Default: "1", Lo: 0, Hi: maxInt32, Importance: High,
 		Doc: "This broker's id in the cluster."},
 	{Name: "num.partitions", Kind: Int, Default: "1", Lo: 1, Hi: 10000,
