@@ -53,6 +53,13 @@ crash: ## try to lose data, for hours; CRASH_STATES=1000000 KILLS=5000 POWERCUTS
 	$(GO) test -count=1 -v -timeout 24h ./engine/proof -proof.kills=$(KILLS) -proof.powercuts=$(POWERCUTS) -proof.fills=$(FILLS) \
 		-proof.faults=$(FAULTS) -proof.flips=$(FLIPS) -proof.lies=$(LIES)
 
+# PEER=kafka runs the same clients against Apache Kafka, to try the tests; ROWS=regexp runs some clients; RECORD=1 writes docs/CLIENTS.md.
+.PHONY: test-clients
+test-clients: PEER ?= streambus
+test-clients: ## run real clients (Java, librdkafka, franz-go, Sarama, kafkajs, kafka-python, kcat, Kafka tools and Streams); installs them; needs root for apt-get
+	sh broker/clients/install.sh
+	$(GO) test -count=1 -v -tags clients -timeout 12m ./broker/clients -args -peer=$(PEER) -rows='$(ROWS)' $(if $(RECORD),-record)
+
 # Fuzz functions are found, not listed: a new one is run without being named here.
 .PHONY: fuzz
 fuzz: FUZZTIME ?= 30s
