@@ -154,24 +154,14 @@ func (b *Broker) open(ctx context.Context) (err error) {
 	if _, err := store.Watch(ctx, func(i *meta.Image) { b.quotas.Set(i.Quotas) }); err != nil {
 		return err
 	}
-	offsets, err := group.OpenOffsets(ctx, b.offsetLogs)
-	if err != nil {
+	if err := b.openGroups(ctx); err != nil {
 		return err
 	}
-	b.groups = group.Start(group.Limits{
-		MinSession: millis(c, "group.min.session.timeout.ms"), MaxSession: millis(c, "group.max.session.timeout.ms"),
-		MaxSize: c.Int("group.max.size"), InitialDelay: millis(c, "group.initial.rebalance.delay.ms"),
-	}, offsets)
 	return b.openTransactions(ctx)
 }
 
 func millis(c *config.Config, key string) time.Duration {
 	return time.Duration(c.Long(key)) * time.Millisecond
-}
-
-// offsetLogs is group.Logs: the partitions of __consumer_offsets.
-func (b *Broker) offsetLogs(ctx context.Context, create bool) ([]group.Log, error) {
-	return partitionsOf[group.Log](ctx, b.topics, topics.OffsetsTopic, create)
 }
 
 // serve opens the door.

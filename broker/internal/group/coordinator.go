@@ -388,7 +388,7 @@ func (c *Coordinator) restore() {
 		e := newEntry(id, nil)
 		switch { // at most one is there, but for a foreign log: the newer protocol counts then
 		case f.consumer.Exists():
-			e.c = f.consumer.Restore(consumer.Limits{MaxSize: c.limits.ConsumerMaxSize}, now, c.settings(id).Session)
+			e.c = f.consumer.Restore(c.limits.consumers(), now, c.settings(id).Session)
 		case f.classic != nil:
 			e.g = Restore(c.limits, now, f.classic)
 		default:

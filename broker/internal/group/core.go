@@ -33,6 +33,7 @@ type Limits struct {
 
 	// Of consumer groups (KIP-848).
 	ConsumerMaxSize int                         // group.consumer.max.size; default 2^31-1
+	Assignors       []string                    // group.consumer.assignors: the first is the default; default uniform, range
 	Migration       Migration                   // group.consumer.migration.policy
 	Settings        func(group string) Settings // a group's own settings; nil: the defaults. It must not block
 	Topics          func() *consumer.Image      // the topics that there are now, all of them; nil: none. It must not block

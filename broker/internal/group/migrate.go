@@ -26,7 +26,7 @@ const (
 // Errors: ErrNotFound where it may not be; ErrNotAvailable in the middle of a rebalance, which soon ends.
 func (c *Coordinator) upgraded(e *entry, now time.Time) (*consumer.Group, []consumer.Record, error) {
 	g := e.g
-	limits := consumer.Limits{MaxSize: c.limits.ConsumerMaxSize}
+	limits := c.limits.consumers()
 	no := func(why string) error { return fmt.Errorf("%w: %q is no consumer group: %s", ErrNotFound, e.id, why) }
 	switch {
 	case g.state == Empty:

@@ -16,6 +16,10 @@ type Settings struct {
 	Heartbeat time.Duration // consumer.heartbeat.interval.ms, that members are told; default 5 s
 }
 
+func (l *Limits) consumers() consumer.Limits {
+	return consumer.Limits{MaxSize: l.ConsumerMaxSize, Assignors: l.Assignors}
+}
+
 func (c *Coordinator) settings(id string) (s Settings) {
 	if c.limits.Settings != nil {
 		s = c.limits.Settings(id)

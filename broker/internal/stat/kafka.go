@@ -141,7 +141,7 @@ func census(c *group.Coordinator) []group.Census {
 	}
 	for _, id := range c.Offsets.Names() {
 		if !seen[id] {
-			all = append(all, group.Census{ID: id, State: group.Empty})
+			all = append(all, group.Census{ID: id, State: group.Empty.String()})
 		}
 	}
 	return all[:min(len(all), maxSeries)]

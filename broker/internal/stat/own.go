@@ -125,10 +125,10 @@ func (e *emitter) groups(r *Rooms) {
 	members, by := 0, map[string]int{}
 	for _, g := range census(r.Groups) {
 		members += g.Members
-		by[g.State.String()]++
+		by[g.State]++
 	}
-	for s := group.Empty; s < group.Dead; s++ {
-		e.num("streambus_groups", float64(by[s.String()]), s.String())
+	for _, s := range group.States() {
+		e.num("streambus_groups", float64(by[s]), s)
 	}
 	e.num("streambus_group_members", float64(members))
 	_, left := lags(r)

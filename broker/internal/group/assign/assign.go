@@ -36,6 +36,9 @@ type Assignor func(members []Member, partitions map[ID]int32) map[string][]Topic
 // Default is the assignor of members who name none.
 const Default = "uniform"
 
+// Names lists the assignors that there are, Default first.
+func Names() []string { return []string{Default, "range"} }
+
 // ByName finds an assignor, nil when there is none.
 func ByName(name string) Assignor {
 	switch name {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/streambus/streambus/broker/internal/group/assign"
@@ -23,12 +24,14 @@ const (
 
 // Limits bound a group. Zero values mean the defaults given.
 type Limits struct {
-	MaxSize int // default 2^31-1
+	MaxSize   int      // default 2^31-1
+	Assignors []string // that members may name, the first being the default; default all, assign.Default first
 }
 
 // Group is the state machine of one group. It is not safe for concurrent use.
 type Group struct {
 	maxSize     int
+	assignors   []string
 	epoch       int32
 	targetEpoch int32
 	hash        int64 // of the topics subscribed to when the epoch was bumped last
@@ -49,8 +52,11 @@ func New(l Limits) *Group {
 	if l.MaxSize == 0 {
 		l.MaxSize = 1<<31 - 1
 	}
+	if len(l.Assignors) == 0 {
+		l.Assignors = assign.Names()
+	}
 	return &Group{
-		maxSize: l.MaxSize, members: map[string]*member{}, static: map[string]string{}, target: map[string][]TopicPartition{},
+		maxSize: l.MaxSize, assignors: l.Assignors, members: map[string]*member{}, static: map[string]string{}, target: map[string][]TopicPartition{},
 		owners: map[TopicPartition]string{}, regexes: map[string]*regex{},
 	}
 }
@@ -129,8 +135,8 @@ func (g *Group) check(e Heartbeat) error {
 		return bad("TopicPartitions must be empty when joining")
 	case e.Epoch == JoinEpoch && len(e.Topics) == 0 && (e.Regex == nil || *e.Regex == ""):
 		return bad("SubscribedTopicNames or SubscribedTopicRegex must be given when joining")
-	case e.Assignor != nil && *e.Assignor != "" && assign.ByName(*e.Assignor) == nil:
-		return fmt.Errorf("%w: %q", ErrUnsupportedAssignor, *e.Assignor)
+	case e.Assignor != nil && *e.Assignor != "" && !slices.Contains(g.assignors, *e.Assignor):
+		return fmt.Errorf("%w: %q; there are %s", ErrUnsupportedAssignor, *e.Assignor, strings.Join(g.assignors, ", "))
 	}
 	return nil
 }

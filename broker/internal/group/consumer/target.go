@@ -146,13 +146,13 @@ func targetValue(all []TopicPartition) *record.TargetOfValue {
 	return &record.TargetOfValue{Topics: byTopic(all)}
 }
 
-// Assignor is the assignor that most members name; the default, when none does.
+// Assignor is the assignor that most members name, of those on offer; the default, when none does.
 func (g *Group) Assignor() string {
 	votes := map[string]int{}
-	best := assign.Default
+	best := g.assignors[0]
 	for _, id := range g.order() {
 		name := g.members[id].assignor
-		if name == "" {
+		if !slices.Contains(g.assignors, name) { // "", or no more on offer since a restart
 			continue
 		}
 		if votes[name]++; votes[name] > votes[best] {
