@@ -15,6 +15,7 @@ type CommitRequest struct {
 	Generation Generation // or the member epoch; NoGeneration is a client that is in no group
 	Epochs     bool       // OffsetCommit 9 and later: members of consumer groups commit by their epoch, an unknown group is ErrNotFound
 	Producer   *Producer
+	Retention  time.Duration // OffsetCommit 2 to 4: how long the offsets last, whatever the broker's retention; 0: by the broker's
 	Offsets    []Committed
 }
 
@@ -57,7 +58,7 @@ func (c *Coordinator) append(l *lane, r CommitRequest, w partition.Waiter) error
 	if r.Producer != nil {
 		return c.Offsets.txnCommit(l, r.Group, *r.Producer, r.Offsets, w)
 	}
-	return c.Offsets.commit(l, r.Group, r.Offsets, w)
+	return c.Offsets.commit(l, r.Group, r.Retention, r.Offsets, w)
 }
 
 // mayCommit asks the group. Callers hold e.mu.

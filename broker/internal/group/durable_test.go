@@ -3,6 +3,7 @@ package group
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -337,6 +338,47 @@ func TestOffsetsExpire(t *testing.T) {
 		defer again.Close()
 		if all, _ := again.List(nil, nil); len(all) != 0 {
 			t.Errorf("back after a restart: %v", all)
+		}
+	})
+}
+
+// TestOffsetsThatBringTheirRetention: OffsetCommit 2 to 4 may say how long offsets last, which outlives a restart, and counts however long
+// the broker's retention is.
+func TestOffsetsThatBringTheirRetention(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{}
+		c := startOn(t, Limits{Retention: -1, CheckInterval: time.Minute}, s)
+		for topic, retention := range map[string]time.Duration{"short": time.Hour, "long": 3 * time.Hour, "kept": 0} {
+			w := partition.NewFuture()
+			r := CommitRequest{Group: "g", Generation: NoGeneration, Retention: retention, Offsets: []Committed{{TopicPartition: TopicPartition{topic, 0}, Offset: 7}}}
+			if err := errors.Join(c.CommitOffsets(t.Context(), r, w), w.Wait(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		left := func() (topics []string) {
+			synctest.Wait()
+			for _, o := range c.Offsets.All("g") {
+				topics = append(topics, o.Topic)
+			}
+			return topics
+		}
+		time.Sleep(59 * time.Minute)
+		if got := left(); len(got) != 3 {
+			t.Error(got)
+		}
+		time.Sleep(2 * time.Minute)
+		if got := left(); !slices.Equal(got, []string{"kept", "long"}) {
+			t.Error(got)
+		}
+		c.Close()
+		c = startOn(t, Limits{Retention: -1, CheckInterval: time.Minute}, s)
+		defer c.Close()
+		if got := left(); !slices.Equal(got, []string{"kept", "long"}) {
+			t.Errorf("after a restart: %v", got)
+		}
+		time.Sleep(2 * time.Hour)
+		if got := left(); !slices.Equal(got, []string{"kept"}) {
+			t.Error(got)
 		}
 	})
 }

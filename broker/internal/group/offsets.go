@@ -240,11 +240,11 @@ func (o *Offsets) Commit(ctx context.Context, group string, all []Committed, w p
 	if err != nil {
 		return err
 	}
-	return o.commit(l, group, all, w)
+	return o.commit(l, group, 0, all, w)
 }
 
-func (o *Offsets) commit(l *lane, group string, all []Committed, w partition.Waiter) error {
-	rows, pairs := offsetRecords(group, all, time.Now())
+func (o *Offsets) commit(l *lane, group string, retention time.Duration, all []Committed, w partition.Waiter) error {
+	rows, pairs := offsetRecords(group, all, time.Now(), retention)
 	return l.write(pairs, func(err error) {
 		if err == nil && len(rows) > 0 {
 			o.mu.Lock()
@@ -255,13 +255,16 @@ func (o *Offsets) commit(l *lane, group string, all []Committed, w partition.Wai
 	})
 }
 
-func offsetRecords(group string, all []Committed, now time.Time) (rows []stored, pairs []pair) {
-	ms := now.UnixMilli()
+func offsetRecords(group string, all []Committed, now time.Time, retention time.Duration) (rows []stored, pairs []pair) {
+	ms, expire := now.UnixMilli(), int64(0)
+	if retention > 0 {
+		expire = now.Add(retention).UnixMilli()
+	}
 	rows, pairs = make([]stored, len(all)), make([]pair, len(all))
 	for i, c := range all {
-		rows[i] = stored{Committed: c, committedMs: ms}
+		rows[i] = stored{Committed: c, committedMs: ms, expireMs: expire}
 		pairs[i] = pair{offsetKey(group, c.TopicPartition), &record.OffsetValue{
-			Offset: int64(c.Offset), Epoch: int32(c.Epoch), Metadata: c.Metadata, CommitMs: ms,
+			Offset: int64(c.Offset), Epoch: int32(c.Epoch), Metadata: c.Metadata, CommitMs: ms, ExpireMs: expire, HasExpiry: expire > 0,
 		}}
 	}
 	return rows, pairs
@@ -289,7 +292,7 @@ func (o *Offsets) TxnCommit(ctx context.Context, group string, p Producer, all [
 
 func (o *Offsets) txnCommit(l *lane, group string, p Producer, all []Committed, w partition.Waiter) error {
 	now := time.Now()
-	rows, pairs := offsetRecords(group, all, now)
+	rows, pairs := offsetRecords(group, all, now, 0)
 	b := batch.Builder{ProducerID: p.ID, ProducerEpoch: p.Epoch, BaseSequence: batch.NoSequence, Sequenced: true, Transactional: true}
 	built, err := build(&b, now, pairs)
 	if err != nil {

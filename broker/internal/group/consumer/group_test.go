@@ -206,6 +206,20 @@ func TestWhoDoesNotGiveBackIsTakenOut(t *testing.T) {
 	}
 }
 
+func TestOnlyWhatIsOnOfferAssigns(t *testing.T) {
+	b := newBench(t)
+	b.g = New(Limits{Assignors: []string{"range"}})
+	e := full("a", 0)
+	uniform := "uniform"
+	e.Assignor = &uniform
+	b.refused(e, ErrUnsupportedAssignor)
+	b.ok(full("a", 0))
+	b.g.members["a"].assignor = uniform // from before a restart
+	if got := b.g.Assignor(); got != "range" {
+		t.Errorf("%s assigns", got)
+	}
+}
+
 func TestTopicsChange(t *testing.T) {
 	b := newBench(t)
 	re := "u|w.*"

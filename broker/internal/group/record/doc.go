@@ -20,8 +20,8 @@
 //
 // A value is a version and fields; a null value is a tombstone. Values of 3 and above, and version 4 of the others, are flexible: lengths
 // are unsigned varints one too large (0 is null), and each struct ends in tagged fields. The fields stand in the visit methods, one
-// description for both directions. Written are offset commits in version 3 (the newest that is not flexible, as Kafka does), classic
-// groups in version 3, all others in version 0.
+// description for both directions. Written are offset commits in version 3 (the newest that is not flexible, as Kafka does), or 1 with an
+// expiry of their own, classic groups in version 3, all others in version 0.
 //
 // # Invariants
 //

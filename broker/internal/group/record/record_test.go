@@ -171,8 +171,8 @@ func FuzzRecord(f *testing.F) {
 			}
 			return
 		}
-		if o, ok := v.(*OffsetValue); ok {
-			o.ExpireMs, o.HasExpiry = 0, false // not written
+		if o, ok := v.(*OffsetValue); ok && !o.HasExpiry {
+			o.ExpireMs = 0 // not written
 		}
 		b, err := Append(nil, v)
 		if err != nil {

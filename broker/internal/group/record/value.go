@@ -74,7 +74,12 @@ type OffsetValue struct {
 	HasExpiry bool
 }
 
-func (*OffsetValue) versions() (highest, written, flexible int16) { return 4, 3, 4 }
+func (v *OffsetValue) versions() (highest, written, flexible int16) {
+	if v.HasExpiry { // as Kafka writes it; who asks for it (OffsetCommit 2 to 4) tells no leader epoch
+		return 4, 1, 4
+	}
+	return 4, 3, 4
+}
 
 func (v *OffsetValue) visit(c *codec, version int16) {
 	c.i64(&v.Offset)
