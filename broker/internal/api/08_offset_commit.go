@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"errors"
+	"math"
+	"time"
 
 	"github.com/streambus/streambus/broker/internal/group"
 	"github.com/streambus/streambus/broker/internal/listen"
@@ -12,8 +14,10 @@ import (
 	"github.com/streambus/streambus/wire"
 )
 
-// maxOffsetMetadata is Kafka's offset.metadata.max.bytes.
-const maxOffsetMetadata = 4096
+// maxOffsetMetadata is how many bytes of text a client may store with an offset.
+func (s *Server) maxOffsetMetadata() int {
+	return s.Topics.Live().View().Int("offset.metadata.max.bytes")
+}
 
 // offsetCommit writes all offsets that can be taken as one batch, and answers when it is flushed.
 func offsetCommit(r *request) (listen.Pending, error) {
@@ -23,11 +27,11 @@ func offsetCommit(r *request) (listen.Pending, error) {
 	}
 	resp, all := r.commitShape(&req)
 	done := partition.NewFuture()
-	err := errGroup(req.GroupID, true)
-	if err == nil {
-		who := group.Identity{Member: req.MemberID, Instance: deref(req.GroupInstanceID)}
-		err = r.s.Groups.Commit(r.ctx, req.GroupID, who, group.Generation(req.GenerationID), all, done)
-	}
+	// Simple consumers may commit under the group "", as in Kafka.
+	err := r.s.Groups.CommitOffsets(r.ctx, group.CommitRequest{
+		Group: req.GroupID, Who: group.Identity{Member: req.MemberID, Instance: deref(req.GroupInstanceID)},
+		Generation: group.Generation(req.GenerationID), Epochs: r.version >= 9, Retention: retention(req.RetentionTimeMs), Offsets: all,
+	}, done)
 	if err != nil {
 		r.s.commitFailed(resp, err)
 		return r.answer(resp), nil
@@ -46,21 +50,24 @@ func offsetCommit(r *request) (listen.Pending, error) {
 func (r *request) commitShape(req *wire.OffsetCommitRequest) (*wire.OffsetCommitResponse, []group.Committed) {
 	resp := &wire.OffsetCommitResponse{Topics: make([]wire.OffsetCommitResponseTopic, len(req.Topics))}
 	var all []group.Committed
+	maxMetadata := r.s.maxOffsetMetadata()
 	for i, t := range req.Topics {
 		out := &resp.Topics[i]
-		out.Name = t.Name
+		out.Name, out.TopicID = t.Name, t.TopicID
 		out.Partitions = make([]wire.OffsetCommitResponsePartition, len(t.Partitions))
-		topic := r.s.Topics.Topic(t.Name)
+		topic, err := r.s.topic([]byte(t.Name), t.TopicID, r.version >= 10)
 		for j, p := range t.Partitions {
 			out.Partitions[j].PartitionIndex = p.PartitionIndex
 			switch {
-			case topic == nil || p.PartitionIndex < 0 || int(p.PartitionIndex) >= topic.Partitions:
+			case err != nil:
+				out.Partitions[j].ErrorCode = r.s.codeOf(err)
+			case p.PartitionIndex < 0 || int(p.PartitionIndex) >= topic.Partitions:
 				out.Partitions[j].ErrorCode = wire.CodeUnknownTopicOrPartition
-			case len(deref(p.CommittedMetadata)) > maxOffsetMetadata:
+			case len(deref(p.CommittedMetadata)) > maxMetadata:
 				out.Partitions[j].ErrorCode = wire.CodeOffsetMetadataTooLarge
 			default:
 				all = append(all, group.Committed{
-					TopicPartition: group.TopicPartition{Topic: t.Name, Partition: p.PartitionIndex},
+					TopicPartition: group.TopicPartition{Topic: topic.Name, Partition: p.PartitionIndex},
 					Offset:         batch.Offset(p.CommittedOffset), Epoch: batch.Epoch(p.CommittedLeaderEpoch), Metadata: deref(p.CommittedMetadata),
 				})
 			}
@@ -88,6 +95,12 @@ func (s *Server) commitFailed(resp *wire.OffsetCommitResponse, err error) {
 	}
 }
 
+// retention is how long offsets are to last; 0 is by the broker's settings, which is what all clients ask for that are not very old.
+func retention(ms int64) time.Duration {
+	const longest = int64(math.MaxInt64 / time.Millisecond)
+	return time.Duration(max(min(ms, longest), 0)) * time.Millisecond
+}
+
 func deref(s *string) string {
 	if s == nil {
 		return ""
@@ -95,9 +108,9 @@ func deref(s *string) string {
 	return *s
 }
 
-// errGroup holds a group id to Kafka's rule: a name, but that simple consumers may commit under "".
-func errGroup(id string, emptyTaken bool) error {
-	if id == "" && !emptyTaken {
+// errGroup holds a group id to Kafka's rule: whoever has members has a name.
+func errGroup(id string) error {
+	if id == "" {
 		return group.ErrInvalidGroup
 	}
 	return nil

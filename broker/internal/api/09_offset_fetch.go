@@ -1,6 +1,8 @@
 package api
 
 import (
+	"slices"
+
 	"github.com/streambus/streambus/broker/internal/group"
 	"github.com/streambus/streambus/broker/internal/listen"
 	"github.com/streambus/streambus/wire"
@@ -14,45 +16,118 @@ func offsetFetch(r *request) (listen.Pending, error) {
 	}
 	resp := new(wire.OffsetFetchResponse)
 	if r.version <= 7 {
-		resp.Topics = r.committed(req.GroupID, req.Topics)
+		var code wire.ErrorCode
+		asked := wire.OffsetFetchRequestGroup{GroupID: req.GroupID, MemberEpoch: -1, Topics: req.Topics}
+		resp.Topics, code = r.committed(&asked, req.RequireStable)
+		resp.ErrorCode = code
+		if code != wire.CodeNone && r.version < 2 { // each partition says it
+			resp.Topics = refusedOffsets(req.Topics, code)
+		}
 		return r.answer(resp), nil
 	}
-	for _, g := range req.Groups {
-		resp.Groups = append(resp.Groups, wire.OffsetFetchResponseGroup{GroupID: g.GroupID, Topics: r.committed(g.GroupID, g.Topics)})
+	all := map[string]bool{} // that were asked for all they have: once is enough, a short request must not make a long answer
+	for i := range req.Groups {
+		g := &req.Groups[i]
+		if g.Topics == nil && all[g.GroupID] {
+			continue
+		}
+		all[g.GroupID] = all[g.GroupID] || g.Topics == nil
+		out := wire.OffsetFetchResponseGroup{GroupID: g.GroupID}
+		out.Topics, out.ErrorCode = r.committed(g, req.RequireStable)
+		resp.Groups = append(resp.Groups, out)
 	}
 	return r.answer(resp), nil
 }
 
-// committed lists what a group has committed for the partitions asked for; nil asks for all.
-func (r *request) committed(id string, asked []wire.OffsetFetchRequestTopic) []wire.OffsetFetchResponseTopic {
-	out := []wire.OffsetFetchResponseTopic{}
-	if asked == nil {
-		for _, c := range r.s.Groups.Offsets.All(id) {
-			if n := len(out); n == 0 || out[n-1].Name != c.Topic {
-				out = append(out, wire.OffsetFetchResponseTopic{Name: c.Topic})
-			}
-			last := &out[len(out)-1]
-			last.Partitions = append(last.Partitions, committedPartition(c))
-		}
-		return out
+// committed lists what a group has committed for the partitions asked for; nil topics ask for all. A code other than none is the
+// whole group's, and there are no topics then.
+func (r *request) committed(in *wire.OffsetFetchRequestGroup, stable bool) ([]wire.OffsetFetchResponseTopic, wire.ErrorCode) {
+	ask := group.FetchRequest{
+		Group: in.GroupID, Member: deref(in.MemberID), Epoch: group.Generation(in.MemberEpoch), All: in.Topics == nil, StableFirst: stable,
 	}
-	for _, t := range asked {
-		topic := wire.OffsetFetchResponseTopic{Name: t.Name}
-		for _, i := range t.PartitionIndexes {
-			tp := group.TopicPartition{Topic: t.Name, Partition: i}
-			c, ok := r.s.Groups.Offsets.Get(id, tp)
-			if !ok {
-				c = group.Committed{TopicPartition: tp, Offset: -1, Epoch: -1}
+	out, places := r.offsetShape(in.Topics, &ask)
+	fetched, err := r.s.Groups.FetchOffsets(ask)
+	if err != nil {
+		return nil, r.s.codeOf(err)
+	}
+	if ask.All {
+		return r.allCommitted(fetched), wire.CodeNone
+	}
+	for i, f := range fetched {
+		*places[i] = r.fetchedPartition(f)
+	}
+	return out, wire.CodeNone
+}
+
+// offsetShape makes the topics of the response, fills in what is not known here, and has the rest asked for: places says where the
+// answer to each partition in ask goes.
+func (r *request) offsetShape(asked []wire.OffsetFetchRequestTopic, ask *group.FetchRequest) (out []wire.OffsetFetchResponseTopic, places []*wire.OffsetFetchResponsePartition) {
+	out = make([]wire.OffsetFetchResponseTopic, len(asked))
+	for i, t := range asked {
+		out[i] = wire.OffsetFetchResponseTopic{Name: t.Name, TopicID: t.TopicID, Partitions: make([]wire.OffsetFetchResponsePartition, len(t.PartitionIndexes))}
+		name := t.Name
+		if r.version >= 10 {
+			topic, err := r.s.topic(nil, t.TopicID, true)
+			if err != nil {
+				out[i].Partitions = refusedPartitions(t.PartitionIndexes, r.s.codeOf(err))
+				continue
 			}
-			topic.Partitions = append(topic.Partitions, committedPartition(c))
+			name = topic.Name
+		}
+		for j, p := range t.PartitionIndexes {
+			ask.Partitions = append(ask.Partitions, group.TopicPartition{Topic: name, Partition: p})
+			places = append(places, &out[i].Partitions[j])
+		}
+	}
+	return out, places
+}
+
+// allCommitted groups all that there is by topic. A topic that is no more has no id by which version 10 could name it.
+func (r *request) allCommitted(fetched []group.Fetched) []wire.OffsetFetchResponseTopic {
+	out := []wire.OffsetFetchResponseTopic{}
+	for rest := fetched; len(rest) > 0; {
+		name := rest[0].Topic
+		n := slices.IndexFunc(rest, func(f group.Fetched) bool { return f.Topic != name })
+		if n < 0 {
+			n = len(rest)
+		}
+		topic := wire.OffsetFetchResponseTopic{Name: name, Partitions: make([]wire.OffsetFetchResponsePartition, n)}
+		for i, f := range rest[:n] {
+			topic.Partitions[i] = r.fetchedPartition(f)
+		}
+		rest = rest[n:]
+		if r.version >= 10 {
+			t := r.s.Topics.Topic(name)
+			if t == nil {
+				continue
+			}
+			topic.TopicID = wire.UUID(t.ID)
 		}
 		out = append(out, topic)
 	}
 	return out
 }
 
-func committedPartition(c group.Committed) wire.OffsetFetchResponsePartition {
+func (r *request) fetchedPartition(f group.Fetched) wire.OffsetFetchResponsePartition {
 	return wire.OffsetFetchResponsePartition{
-		PartitionIndex: c.Partition, CommittedOffset: int64(c.Offset), CommittedLeaderEpoch: int32(c.Epoch), Metadata: &c.Metadata,
+		PartitionIndex: f.Partition, CommittedOffset: int64(f.Offset), CommittedLeaderEpoch: int32(f.Epoch), Metadata: &f.Metadata,
+		ErrorCode: r.s.codeOf(f.Err),
 	}
+}
+
+// refusedOffsets is the answer to each partition asked for, when it is an error.
+func refusedOffsets(asked []wire.OffsetFetchRequestTopic, code wire.ErrorCode) []wire.OffsetFetchResponseTopic {
+	out := make([]wire.OffsetFetchResponseTopic, len(asked))
+	for i, t := range asked {
+		out[i] = wire.OffsetFetchResponseTopic{Name: t.Name, TopicID: t.TopicID, Partitions: refusedPartitions(t.PartitionIndexes, code)}
+	}
+	return out
+}
+
+func refusedPartitions(indexes []int32, code wire.ErrorCode) []wire.OffsetFetchResponsePartition {
+	out := make([]wire.OffsetFetchResponsePartition, len(indexes))
+	for i, p := range indexes {
+		out[i] = wire.OffsetFetchResponsePartition{PartitionIndex: p, CommittedOffset: -1, CommittedLeaderEpoch: -1, Metadata: new(string), ErrorCode: code}
+	}
+	return out
 }

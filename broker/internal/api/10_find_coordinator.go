@@ -47,7 +47,7 @@ func (r *request) coordinator(key string, keyType int8) wire.FindCoordinatorResp
 		}
 		return r.here(key)
 	default:
-		return none(wire.CodeInvalidRequest, fmt.Errorf("unknown coordinator type %d", keyType))
+		return none(wire.CodeInvalidRequest, fmt.Errorf("coordinators of type %d are not served", keyType)) // as Kafka without share groups (6)
 	}
 	if key == "" {
 		return none(wire.CodeInvalidGroupID, group.ErrInvalidGroup)

@@ -15,7 +15,7 @@ func joinGroup(r *request) (listen.Pending, error) {
 	if err := r.decode(&req); err != nil {
 		return nil, err
 	}
-	if err := errGroup(req.GroupID, false); err != nil {
+	if err := errGroup(req.GroupID); err != nil {
 		return r.answer(r.joined(group.JoinAnswer{Err: err, Generation: group.NoGeneration, Member: req.MemberID})), nil
 	}
 	rebalance := req.RebalanceTimeoutMs
@@ -26,7 +26,7 @@ func joinGroup(r *request) (listen.Pending, error) {
 		Who:          group.Identity{Member: req.MemberID, Instance: deref(req.GroupInstanceID)},
 		ProtocolType: req.ProtocolType, Protocols: make([]group.Protocol, len(req.Protocols)),
 		SessionTimeout: ms(req.SessionTimeoutMs), RebalanceTimeout: ms(rebalance),
-		RequireKnownID: r.version >= 4, CanSkip: r.version >= 9,
+		ClientHost: r.clientHost(), RequireKnownID: r.version >= 4, CanSkip: r.version >= 9,
 	}
 	for i, p := range req.Protocols {
 		j.Protocols[i] = group.Protocol{Name: p.Name, Metadata: bytes.Clone(p.Metadata)} // it outlives the frame

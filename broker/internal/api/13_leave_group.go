@@ -1,34 +1,48 @@
 package api
 
 import (
+	"context"
+	"errors"
+
 	"github.com/streambus/streambus/broker/internal/group"
 	"github.com/streambus/streambus/broker/internal/listen"
 	"github.com/streambus/streambus/wire"
 )
 
-// leaveGroup takes members out. Up to version 2 the one member's error is the response's.
+// leaveGroup takes members out: up to version 2 one, whose error is the response's.
 func leaveGroup(r *request) (listen.Pending, error) {
 	var req wire.LeaveGroupRequest
 	if err := r.decode(&req); err != nil {
 		return nil, err
 	}
-	resp := &wire.LeaveGroupResponse{Members: []wire.LeaveGroupResponseMember{}}
-	if err := errGroup(req.GroupID, false); err != nil {
-		resp.ErrorCode = r.s.codeOf(err)
-		return r.answer(resp), nil
+	if err := errGroup(req.GroupID); err != nil {
+		return r.answer(&wire.LeaveGroupResponse{ErrorCode: r.s.codeOf(err)}), nil
 	}
 	if r.version <= 2 {
-		errs := r.s.Groups.Leave(req.GroupID, []group.Identity{{Member: req.MemberID}})
-		resp.ErrorCode = r.s.codeOf(errs[0])
-		return r.answer(resp), nil
+		req.Members = []wire.LeaveGroupRequestMember{{MemberID: req.MemberID}}
 	}
 	who := make([]group.Identity, len(req.Members))
 	for i, m := range req.Members {
 		who[i] = group.Identity{Member: m.MemberID, Instance: deref(m.GroupInstanceID)}
 	}
-	for i, err := range r.s.Groups.Leave(req.GroupID, who) {
-		m := req.Members[i]
-		resp.Members = append(resp.Members, wire.LeaveGroupResponseMember{MemberID: m.MemberID, GroupInstanceID: m.GroupInstanceID, ErrorCode: r.s.codeOf(err)})
+	reply := r.s.Groups.LeaveLater(req.GroupID, who)
+	return r.later(reply.Ready, func(ctx context.Context) (wire.Message, error) {
+		a, err := reply.Wait(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return r.left(req.Members, a.Errs), nil
+	}), nil
+}
+
+func (r *request) left(members []wire.LeaveGroupRequestMember, errs []error) *wire.LeaveGroupResponse {
+	resp := &wire.LeaveGroupResponse{Members: make([]wire.LeaveGroupResponseMember, len(members))}
+	for i, err := range errs {
+		m := members[i]
+		if r.version <= 2 || errors.Is(err, group.ErrNotAvailable) { // that is of all or none
+			resp.ErrorCode = r.s.codeOf(err)
+		}
+		resp.Members[i] = wire.LeaveGroupResponseMember{MemberID: m.MemberID, GroupInstanceID: m.GroupInstanceID, ErrorCode: r.s.codeOf(err)}
 	}
-	return r.answer(resp), nil
+	return resp
 }

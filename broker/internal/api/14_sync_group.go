@@ -14,7 +14,7 @@ func syncGroup(r *request) (listen.Pending, error) {
 	if err := r.decode(&req); err != nil {
 		return nil, err
 	}
-	if err := errGroup(req.GroupID, false); err != nil {
+	if err := errGroup(req.GroupID); err != nil {
 		return r.answer(r.synced(group.SyncAnswer{Err: err})), nil
 	}
 	s := group.Sync{

@@ -15,7 +15,7 @@ func addOffsetsToTxn(r *request) (listen.Pending, error) {
 		return nil, err
 	}
 	resp := new(wire.AddOffsetsToTxnResponse)
-	if err := errGroup(req.GroupID, false); err != nil {
+	if err := errGroup(req.GroupID); err != nil {
 		resp.ErrorCode = r.s.codeOf(err)
 		return r.answer(resp), nil
 	}

@@ -38,7 +38,7 @@ func txnOffsetCommit(r *request) (listen.Pending, error) {
 
 // txnCommit asks the transaction's coordinator, then the group, and appends. On an error done is not called.
 func (r *request) txnCommit(req *wire.TxnOffsetCommitRequest, all []group.Committed, done *partition.Future) error {
-	if err := errGroup(req.GroupID, false); err != nil {
+	if err := errGroup(req.GroupID); err != nil {
 		return err
 	}
 	who := txn.Producer{ID: batch.ProducerID(req.ProducerID), Epoch: batch.ProducerEpoch(req.ProducerEpoch)}
@@ -75,7 +75,7 @@ func (r *request) txnCommitShape(req *wire.TxnOffsetCommitRequest) (*wire.TxnOff
 			switch {
 			case topic == nil || p.PartitionIndex < 0 || int(p.PartitionIndex) >= topic.Partitions:
 				out.Partitions[j].ErrorCode = wire.CodeUnknownTopicOrPartition
-			case len(deref(p.CommittedMetadata)) > maxOffsetMetadata:
+			case len(deref(p.CommittedMetadata)) > r.s.maxOffsetMetadata():
 				out.Partitions[j].ErrorCode = wire.CodeOffsetMetadataTooLarge
 			default:
 				all = append(all, group.Committed{

@@ -68,6 +68,17 @@ var codes = []struct {
 	{group.ErrFencedInstance, wire.CodeFencedInstanceID},
 	{group.ErrMaxSize, wire.CodeGroupMaxSizeReached},
 	{group.ErrNotAvailable, wire.CodeCoordinatorNotAvailable},
+	{group.ErrUnstable, wire.CodeUnstableOffsetCommit},
+	{group.ErrNotFound, wire.CodeGroupIDNotFound},
+	{group.ErrNotEmpty, wire.CodeNonEmptyGroup},
+	{group.ErrSubscribed, wire.CodeGroupSubscribedToTopic},
+	{group.ErrFencedEpoch, wire.CodeFencedMemberEpoch},
+	{group.ErrStaleEpoch, wire.CodeStaleMemberEpoch},
+	{group.ErrUnreleasedInstance, wire.CodeUnreleasedInstanceID},
+	{group.ErrUnsupportedAssignor, wire.CodeUnsupportedAssignor},
+	{group.ErrInvalidRegex, wire.CodeInvalidRegularExpression},
+	{group.ErrInvalidRequest, wire.CodeInvalidRequest},
+	{group.ErrUnsupportedVersion, wire.CodeUnsupportedVersion},
 }
 
 // codeOf is the code for err; nil is none. What is not in the table is logged as a bug.

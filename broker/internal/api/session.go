@@ -116,6 +116,15 @@ func (c *session) serve(ctx context.Context, f *listen.Frame) (listen.Pending, e
 // clientID names the client, "" when it does not.
 func (r *request) clientID() string { return r.session.header.ClientID }
 
+// clientHost is the address that the client comes from, as Kafka writes it for those who describe groups.
+func (r *request) clientHost() string {
+	host, _, err := net.SplitHostPort(r.session.remote.String())
+	if err != nil {
+		host = r.session.remote.String()
+	}
+	return "/" + host
+}
+
 // decode reads the body.
 func (r *request) decode(m wire.Message) error {
 	_, err := wire.DecodePrefix(m, r.version, r.body) // like Kafka it does not mind what follows
