@@ -474,7 +474,7 @@ func TestMetadataVersions(t *testing.T) {
 func TestFindCoordinatorVersions(t *testing.T) {
 	b := start(t, t.TempDir())
 	c := dial(t, b.addr)
-	for v := int16(0); v <= 5; v++ {
+	for v := int16(0); v <= 6; v++ {
 		var resp wire.FindCoordinatorResponse
 		c.call(v, &wire.FindCoordinatorRequest{CoordinatorKey: "g", CoordinatorKeys: []string{"g", ""}}, &resp)
 		switch {

@@ -1,0 +1,359 @@
+package broker_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/streambus/streambus/wire"
+)
+
+// topicID looks up the id of a topic.
+func (c *rawConn) topicID(name string) wire.UUID {
+	c.t.Helper()
+	var resp wire.MetadataResponse
+	c.call(12, &wire.MetadataRequest{Topics: []wire.MetadataRequestTopic{{Name: &name}}}, &resp)
+	return resp.Topics[0].TopicID
+}
+
+// classicMember makes a group of one member, which has the assignment "all", in generation 1.
+func (c *rawConn) classicMember(group, protocol string, topics ...string) string {
+	c.t.Helper()
+	subscription := []byte{0, 0, 0, 0, 0, byte(len(topics))}
+	for _, t := range topics {
+		subscription = append(append(subscription, 0, byte(len(t))), t...)
+	}
+	subscription = append(subscription, 0xff, 0xff, 0xff, 0xff)
+	join := &wire.JoinGroupRequest{GroupID: group, SessionTimeoutMs: 60_000, RebalanceTimeoutMs: 60_000, ProtocolType: "consumer",
+		Protocols: []wire.JoinGroupRequestProtocol{{Name: protocol, Metadata: subscription}}}
+	var joined wire.JoinGroupResponse
+	if c.call(3, join, &joined); joined.ErrorCode != wire.CodeNone || joined.GenerationID != 1 {
+		c.t.Fatalf("%+v", joined)
+	}
+	var sync wire.SyncGroupResponse
+	c.call(5, &wire.SyncGroupRequest{GroupID: group, MemberID: joined.MemberID, GenerationID: 1,
+		Assignments: []wire.SyncGroupRequestAssignment{{MemberID: joined.MemberID, Assignment: []byte("all")}}}, &sync)
+	if sync.ErrorCode != wire.CodeNone {
+		c.t.Fatalf("%+v", sync)
+	}
+	return joined.MemberID
+}
+
+// joinRequest is the first heartbeat of a member of a consumer group.
+func joinRequest(group, member string, topics ...string) *wire.ConsumerGroupHeartbeatRequest {
+	return &wire.ConsumerGroupHeartbeatRequest{GroupID: group, MemberID: member, RebalanceTimeoutMs: 60_000, SubscribedTopicNames: topics,
+		Topics: []wire.ConsumerGroupHeartbeatRequestTopic{}}
+}
+
+// commit commits one offset for partition 0 of topic t, which has that id, and gives the partition's code.
+func (c *rawConn) commit(version int16, req *wire.OffsetCommitRequest, id wire.UUID, offset int64) wire.ErrorCode {
+	c.t.Helper()
+	req.Topics = []wire.OffsetCommitRequestTopic{{Name: "t", TopicID: id, Partitions: []wire.OffsetCommitRequestPartition{{CommittedOffset: offset, CommittedLeaderEpoch: -1}}}}
+	if version >= 10 {
+		req.Topics[0].Name = ""
+	}
+	var resp wire.OffsetCommitResponse
+	c.call(version, req, &resp)
+	if version >= 10 && resp.Topics[0].TopicID != id {
+		c.t.Errorf("the answer is for the topic %v, not %v", resp.Topics[0].TopicID, id)
+	}
+	return resp.Topics[0].Partitions[0].ErrorCode
+}
+
+// fetched asks for one group, by version 8 or later.
+func (c *rawConn) fetched(version int16, g wire.OffsetFetchRequestGroup) wire.OffsetFetchResponseGroup {
+	c.t.Helper()
+	if version < 10 && g.MemberID == nil {
+		g.MemberEpoch = -1
+	}
+	var resp wire.OffsetFetchResponse
+	c.call(version, &wire.OffsetFetchRequest{Groups: []wire.OffsetFetchRequestGroup{g}}, &resp)
+	return resp.Groups[0]
+}
+
+func TestDescribeGroupsByVersion(t *testing.T) {
+	b := start(t, t.TempDir())
+	c := dial(t, b.addr)
+	c.create("t", 1)
+	member := c.classicMember("g", "range", "t")
+	for v := int16(0); v <= 6; v++ {
+		var resp wire.DescribeGroupsResponse
+		c.call(v, &wire.DescribeGroupsRequest{Groups: []string{"g", "none", "g"}, IncludeAuthorizedOperations: true}, &resp)
+		if len(resp.Groups) != 2 {
+			t.Fatalf("version %d: %+v", v, resp)
+		}
+		g, none := resp.Groups[0], resp.Groups[1]
+		if g.ErrorCode != 0 || g.GroupState != "Stable" || g.ProtocolData != "range" || g.Members[0].MemberID != member || string(g.Members[0].MemberAssignment) != "all" ||
+			g.Members[0].ClientHost != "/127.0.0.1" || (g.AuthorizedOperations == 1<<3|1<<6|1<<8|1<<10|1<<11) != (v >= 3) {
+			t.Errorf("version %d: %+v", v, g)
+		}
+		if none.GroupState != "Dead" || (none.ErrorCode == wire.CodeGroupIDNotFound) != (v >= 6) || (none.ErrorMessage != nil) != (v >= 6) || v < 6 && none.ErrorCode != 0 {
+			t.Errorf("version %d: %+v", v, none)
+		}
+	}
+}
+
+func TestListGroupsByVersion(t *testing.T) {
+	b := start(t, t.TempDir())
+	c := dial(t, b.addr)
+	c.create("t", 1)
+	c.classicMember("classic", "range", "t")
+	var joined wire.ConsumerGroupHeartbeatResponse
+	c.call(1, joinRequest("modern", "m", "t"), &joined)
+	if code := c.commit(8, &wire.OffsetCommitRequest{GroupID: "simple", GenerationID: -1}, wire.UUID{}, 1); code != 0 {
+		t.Fatal(code)
+	}
+	for v := int16(0); v <= 5; v++ {
+		for _, one := range []struct {
+			states, types []string
+			want          string
+		}{
+			{nil, nil, "[classic/consumer/Stable/classic modern/consumer/Stable/consumer simple//Empty/classic]"},
+			{[]string{"EMPTY", "Dead"}, nil, "[simple//Empty/classic]"},
+			{nil, []string{"Consumer"}, "[modern/consumer/Stable/consumer]"},
+			{[]string{"stable"}, []string{"classic", "share"}, "[classic/consumer/Stable/classic]"},
+			{[]string{"no such state"}, nil, "[]"},
+		} {
+			if one.states != nil && v < 4 || one.types != nil && v < 5 {
+				continue
+			}
+			var resp wire.ListGroupsResponse
+			c.call(v, &wire.ListGroupsRequest{StatesFilter: one.states, TypesFilter: one.types}, &resp)
+			got := []string{}
+			for _, g := range resp.Groups {
+				if v >= 5 {
+					got = append(got, g.GroupID+"/"+g.ProtocolType+"/"+g.GroupState+"/"+g.GroupType)
+				}
+			}
+			if v < 5 && one.states == nil && (len(resp.Groups) != 3 || (resp.Groups[2].GroupState == "Empty") != (v >= 4)) {
+				t.Errorf("version %d: %+v", v, resp)
+			}
+			if v >= 5 && fmt.Sprint(got) != one.want || resp.ErrorCode != 0 {
+				t.Errorf("version %d, %v %v: %v, want %s", v, one.states, one.types, got, one.want)
+			}
+		}
+	}
+}
+
+func TestConsumerGroupHeartbeatErrors(t *testing.T) {
+	b := start(t, t.TempDir(), "group.consumer.max.size=2", "group.consumer.assignors=range")
+	c := dial(t, b.addr)
+	c.create("t", 2)
+	instance, bad, uniform := "i", "(", "uniform"
+	static := joinRequest("g", "m1", "t")
+	static.InstanceID = &instance
+	var first wire.ConsumerGroupHeartbeatResponse
+	if c.call(1, static, &first); first.ErrorCode != 0 || *first.MemberID != "m1" || first.MemberEpoch != 1 || first.HeartbeatIntervalMs != 5000 ||
+		len(first.Assignment.Topics) != 1 || first.Assignment.Topics[0].TopicID != c.topicID("t") || len(first.Assignment.Topics[0].Partitions) != 2 {
+		t.Fatalf("%+v", first)
+	}
+	for name, one := range map[string]struct {
+		version int16
+		change  func(*wire.ConsumerGroupHeartbeatRequest)
+		want    wire.ErrorCode
+	}{
+		"no group":               {1, func(r *wire.ConsumerGroupHeartbeatRequest) { r.GroupID = "" }, wire.CodeInvalidRequest},
+		"no member":              {1, func(r *wire.ConsumerGroupHeartbeatRequest) { r.MemberID = "" }, wire.CodeInvalidRequest},
+		"no such epoch":          {1, func(r *wire.ConsumerGroupHeartbeatRequest) { r.MemberEpoch = -3 }, wire.CodeInvalidRequest},
+		"nothing subscribed":     {1, func(r *wire.ConsumerGroupHeartbeatRequest) { r.SubscribedTopicNames = nil }, wire.CodeInvalidRequest},
+		"a regular expression":   {1, func(r *wire.ConsumerGroupHeartbeatRequest) { r.SubscribedTopicRegex = &bad }, wire.CodeInvalidRegularExpression},
+		"assignor not on offer":  {0, func(r *wire.ConsumerGroupHeartbeatRequest) { r.ServerAssignor = &uniform }, wire.CodeUnsupportedAssignor},
+		"stranger":               {0, func(r *wire.ConsumerGroupHeartbeatRequest) { r.MemberID, r.MemberEpoch = "x", 1 }, wire.CodeUnknownMemberID},
+		"epoch of the future":    {1, func(r *wire.ConsumerGroupHeartbeatRequest) { r.MemberID, r.MemberEpoch = "m1", 9 }, wire.CodeFencedMemberEpoch},
+		"another's instance":     {1, func(r *wire.ConsumerGroupHeartbeatRequest) { r.InstanceID = &instance }, wire.CodeUnreleasedInstanceID},
+		"another's, with epoch":  {1, func(r *wire.ConsumerGroupHeartbeatRequest) { r.InstanceID, r.MemberEpoch = &instance, 1 }, wire.CodeFencedInstanceID},
+		"leaves no such group":   {1, func(r *wire.ConsumerGroupHeartbeatRequest) { r.GroupID, r.MemberEpoch = "none", -1 }, wire.CodeGroupIDNotFound},
+		"leaves without a place": {1, func(r *wire.ConsumerGroupHeartbeatRequest) { r.MemberID, r.MemberEpoch = "m1", -2 }, wire.CodeInvalidRequest},
+	} {
+		req := joinRequest("g", "m9", "t")
+		one.change(req)
+		var resp wire.ConsumerGroupHeartbeatResponse
+		if c.call(one.version, req, &resp); resp.ErrorCode != one.want || resp.ErrorMessage == nil || resp.Assignment != nil {
+			t.Errorf("%s: %+v, want %v", name, resp, one.want)
+		}
+	}
+	var made, refused wire.ConsumerGroupHeartbeatResponse
+	if c.call(0, joinRequest("g", "", "t"), &made); made.ErrorCode != 0 || made.MemberID == nil || *made.MemberID == "" {
+		t.Errorf("version 0 makes no id: %+v", made)
+	}
+	if c.call(1, joinRequest("g", "m3", "t"), &refused); refused.ErrorCode != wire.CodeGroupMaxSizeReached {
+		t.Errorf("one too many: %+v", refused)
+	}
+	var hb wire.HeartbeatResponse
+	if c.call(4, &wire.HeartbeatRequest{GroupID: "g", MemberID: "m1", GenerationID: 1}, &hb); hb.ErrorCode != wire.CodeUnknownMemberID {
+		t.Errorf("a classic heartbeat of one who does not speak that: %v", hb.ErrorCode)
+	}
+	leave := &wire.ConsumerGroupHeartbeatRequest{GroupID: "g", MemberID: *made.MemberID, MemberEpoch: -1, RebalanceTimeoutMs: -1}
+	var left wire.ConsumerGroupHeartbeatResponse
+	if c.call(1, leave, &left); left.ErrorCode != 0 || left.MemberEpoch != -1 || left.Assignment != nil {
+		t.Errorf("leave: %+v", left)
+	}
+}
+
+func TestConsumerGroupDescribeByVersion(t *testing.T) {
+	b := start(t, t.TempDir())
+	c := dial(t, b.addr)
+	c.create("t", 2)
+	c.classicMember("classic", "range", "t")
+	var joined wire.ConsumerGroupHeartbeatResponse
+	c.call(1, joinRequest("g", "m", "t"), &joined)
+	for v := int16(0); v <= 1; v++ {
+		var resp wire.ConsumerGroupDescribeResponse
+		c.call(v, &wire.ConsumerGroupDescribeRequest{GroupIDs: []string{"g", "classic", "none", "", "g"}, IncludeAuthorizedOperations: v == 1}, &resp)
+		if len(resp.Groups) != 4 {
+			t.Fatalf("%+v", resp)
+		}
+		g := resp.Groups[0]
+		if g.ErrorCode != 0 || g.GroupState != "Stable" || g.GroupEpoch != 1 || len(g.Members) != 1 || (g.AuthorizedOperations == 1<<3|1<<6|1<<8|1<<10|1<<11) != (v == 1) {
+			t.Fatalf("version %d: %+v", v, g)
+		}
+		m := g.Members[0]
+		if len(m.Assignment.Topics) != 1 || m.Assignment.Topics[0].Name != "t" || len(m.TargetAssignment.Topics[0].Partitions) != 2 || (m.MemberType == wire.MemberTypeConsumer) != (v == 1) {
+			t.Errorf("version %d: %+v", v, m)
+		}
+		for i, want := range []wire.ErrorCode{wire.CodeGroupIDNotFound, wire.CodeGroupIDNotFound, wire.CodeInvalidGroupID} {
+			if g := resp.Groups[i+1]; g.ErrorCode != want || g.ErrorMessage == nil {
+				t.Errorf("version %d: %+v, want %v", v, g, want)
+			}
+		}
+	}
+}
+
+// TestOffsetsByTopicIDAndEpoch: OffsetCommit and OffsetFetch 9 (member epochs) and 10 (topic ids).
+func TestOffsetsByTopicIDAndEpoch(t *testing.T) {
+	b := start(t, t.TempDir())
+	c := dial(t, b.addr)
+	c.create("t", 1)
+	id, unknown := c.topicID("t"), wire.UUID{1, 2, 3}
+	var joined wire.ConsumerGroupHeartbeatResponse
+	c.call(1, joinRequest("g", "m", "t"), &joined)
+	for name, one := range map[string]struct {
+		version int16
+		req     wire.OffsetCommitRequest
+		id      wire.UUID
+		want    wire.ErrorCode
+	}{
+		"by a member":              {9, wire.OffsetCommitRequest{GroupID: "g", MemberID: "m", GenerationID: 1}, id, wire.CodeNone},
+		"by topic id":              {10, wire.OffsetCommitRequest{GroupID: "g", MemberID: "m", GenerationID: 1}, id, wire.CodeNone},
+		"by an unknown id":         {10, wire.OffsetCommitRequest{GroupID: "g", MemberID: "m", GenerationID: 1}, unknown, wire.CodeUnknownTopicID},
+		"of a stale epoch":         {9, wire.OffsetCommitRequest{GroupID: "g", MemberID: "m", GenerationID: 0}, id, wire.CodeStaleMemberEpoch},
+		"by a stranger":            {9, wire.OffsetCommitRequest{GroupID: "g", MemberID: "x", GenerationID: 1}, id, wire.CodeUnknownMemberID},
+		"without epochs":           {8, wire.OffsetCommitRequest{GroupID: "g", MemberID: "m", GenerationID: 1}, id, wire.CodeUnsupportedVersion},
+		"to no group":              {9, wire.OffsetCommitRequest{GroupID: "none", MemberID: "m", GenerationID: 1}, id, wire.CodeGroupIDNotFound},
+		"to no group, generations": {8, wire.OffsetCommitRequest{GroupID: "none", MemberID: "m", GenerationID: 1}, id, wire.CodeIllegalGeneration},
+	} {
+		if got := c.commit(one.version, &one.req, one.id, 7); got != one.want {
+			t.Errorf("%s: %v, want %v", name, got, one.want)
+		}
+	}
+	m, x := "m", "x"
+	asked := []wire.OffsetFetchRequestTopic{{Name: "t", TopicID: id, PartitionIndexes: []int32{0}}}
+	for name, one := range map[string]struct {
+		version int16
+		req     wire.OffsetFetchRequestGroup
+		want    wire.ErrorCode
+	}{
+		"of all":           {9, wire.OffsetFetchRequestGroup{GroupID: "g", MemberEpoch: -1}, wire.CodeNone},
+		"of all, by id":    {10, wire.OffsetFetchRequestGroup{GroupID: "g", MemberEpoch: -1}, wire.CodeNone},
+		"by a member":      {9, wire.OffsetFetchRequestGroup{GroupID: "g", MemberID: &m, MemberEpoch: 1, Topics: asked}, wire.CodeNone},
+		"by id":            {10, wire.OffsetFetchRequestGroup{GroupID: "g", MemberID: &m, MemberEpoch: 1, Topics: asked}, wire.CodeNone},
+		"of a stale epoch": {9, wire.OffsetFetchRequestGroup{GroupID: "g", MemberID: &m, MemberEpoch: 0, Topics: asked}, wire.CodeStaleMemberEpoch},
+		"by a stranger":    {10, wire.OffsetFetchRequestGroup{GroupID: "g", MemberID: &x, MemberEpoch: 1}, wire.CodeUnknownMemberID},
+	} {
+		got := c.fetched(one.version, one.req)
+		switch {
+		case got.ErrorCode != one.want:
+			t.Errorf("%s: %+v, want %v", name, got, one.want)
+		case one.want != 0 && len(got.Topics) != 0:
+			t.Errorf("%s: topics beside an error: %+v", name, got)
+		case one.want == 0 && (len(got.Topics) != 1 || got.Topics[0].Partitions[0].CommittedOffset != 7 || (got.Topics[0].TopicID == id) != (one.version >= 10)):
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	asked[0].TopicID = unknown
+	if got := c.fetched(10, wire.OffsetFetchRequestGroup{GroupID: "g", MemberEpoch: -1, Topics: asked}); got.ErrorCode != 0 || got.Topics[0].TopicID != unknown ||
+		got.Topics[0].Partitions[0].ErrorCode != wire.CodeUnknownTopicID || got.Topics[0].Partitions[0].CommittedOffset != -1 {
+		t.Errorf("an unknown id: %+v", got)
+	}
+}
+
+// TestUndecidedOffsetsAreUnstable: require_stable (KIP-447) is of OffsetFetch 7 and later.
+func TestUndecidedOffsetsAreUnstable(t *testing.T) {
+	b := start(t, t.TempDir())
+	c := dial(t, b.addr)
+	c.create("t", 1)
+	txn := "x"
+	var init wire.InitProducerIDResponse
+	c.call(4, &wire.InitProducerIDRequest{TransactionalID: &txn, TransactionTimeoutMs: 60_000, ProducerID: -1, ProducerEpoch: -1}, &init)
+	var added wire.AddOffsetsToTxnResponse
+	c.call(3, &wire.AddOffsetsToTxnRequest{TransactionalID: txn, ProducerID: init.ProducerID, ProducerEpoch: init.ProducerEpoch, GroupID: "g"}, &added)
+	var pending wire.TxnOffsetCommitResponse
+	c.call(3, &wire.TxnOffsetCommitRequest{TransactionalID: txn, ProducerID: init.ProducerID, ProducerEpoch: init.ProducerEpoch, GroupID: "g", GenerationID: -1,
+		Topics: []wire.TxnOffsetCommitRequestTopic{{Name: "t", Partitions: []wire.TxnOffsetCommitRequestPartition{{CommittedOffset: 5}}}}}, &pending)
+	if init.ErrorCode != 0 || added.ErrorCode != 0 || pending.Topics[0].Partitions[0].ErrorCode != 0 {
+		t.Fatalf("%+v %+v %+v", init, added, pending)
+	}
+	at := func(v int16, stable bool) (wire.ErrorCode, int64) {
+		asked := []wire.OffsetFetchRequestTopic{{Name: "t", TopicID: c.topicID("t"), PartitionIndexes: []int32{0}}}
+		var resp wire.OffsetFetchResponse
+		c.call(v, &wire.OffsetFetchRequest{GroupID: "g", Topics: asked, RequireStable: stable,
+			Groups: []wire.OffsetFetchRequestGroup{{GroupID: "g", MemberEpoch: -1, Topics: asked}}}, &resp)
+		if v >= 8 {
+			resp.Topics = resp.Groups[0].Topics
+		}
+		p := resp.Topics[0].Partitions[0]
+		return p.ErrorCode, p.CommittedOffset
+	}
+	for v := int16(1); v <= 10; v++ {
+		if code, offset := at(v, false); code != 0 || offset != -1 {
+			t.Errorf("version %d: %v, %d", v, code, offset)
+		}
+		if code, offset := at(v, true); (code == wire.CodeUnstableOffsetCommit) != (v >= 7) || offset != -1 {
+			t.Errorf("version %d, stable: %v, %d", v, code, offset)
+		}
+	}
+	var ended wire.EndTxnResponse
+	if c.call(3, &wire.EndTxnRequest{TransactionalID: txn, ProducerID: init.ProducerID, ProducerEpoch: init.ProducerEpoch, Committed: true}, &ended); ended.ErrorCode != 0 {
+		t.Fatalf("%+v", ended)
+	}
+	until(t, "committed", func() bool {
+		code, offset := at(7, true)
+		return code == 0 && offset == 5
+	})
+}
+
+func TestDeleteGroupsByVersion(t *testing.T) {
+	b := start(t, t.TempDir())
+	c := dial(t, b.addr)
+	c.create("t", 1)
+	c.classicMember("busy", "range", "t")
+	for v := int16(0); v <= 2; v++ {
+		if code := c.commit(8, &wire.OffsetCommitRequest{GroupID: "simple", GenerationID: -1}, wire.UUID{}, 1); code != 0 {
+			t.Fatal(code)
+		}
+		var resp wire.DeleteGroupsResponse
+		c.call(v, &wire.DeleteGroupsRequest{GroupIDs: []string{"simple", "busy", "none", "simple"}}, &resp)
+		got := map[string]wire.ErrorCode{}
+		for _, g := range resp.Results {
+			got[g.GroupID] = g.ErrorCode
+		}
+		if len(resp.Results) != 3 || got["simple"] != 0 || got["busy"] != wire.CodeNonEmptyGroup || got["none"] != wire.CodeGroupIDNotFound {
+			t.Errorf("version %d: %+v", v, resp)
+		}
+		if all := c.fetched(8, wire.OffsetFetchRequestGroup{GroupID: "simple"}); len(all.Topics) != 0 {
+			t.Errorf("version %d: left are %+v", v, all)
+		}
+	}
+}
+
+// TestOtherCoordinators: share groups are not served, which is an invalid request, as of a type that is none.
+func TestOtherCoordinators(t *testing.T) {
+	b := start(t, t.TempDir())
+	c := dial(t, b.addr)
+	for _, kind := range []int8{wire.CoordinatorShare, 9} {
+		var resp wire.FindCoordinatorResponse
+		c.call(6, &wire.FindCoordinatorRequest{KeyType: kind, CoordinatorKeys: []string{"g:AAAAAAAAAAAAAAAAAAAAAQ:0"}}, &resp)
+		if got := resp.Coordinators[0]; got.ErrorCode != wire.CodeInvalidRequest || got.ErrorMessage == nil || got.NodeID != -1 {
+			t.Errorf("type %d: %+v", kind, got)
+		}
+	}
+}
