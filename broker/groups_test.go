@@ -336,3 +336,84 @@ func TestOffsetMetadataLimitIsASetting(t *testing.T) {
 		}
 	}
 }
+
+// TestBothProtocolsInOneGroup: a group of consumers moves to the new protocol member by member, and back, while it reads.
+func TestBothProtocolsInOneGroup(t *testing.T) {
+	b := start(t, t.TempDir(), modern...)
+	ctx := within(t, 60*time.Second)
+	adm := b.admin()
+	if _, err := adm.CreateTopic(ctx, 4, 1, nil, "t"); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	read := func(want int, members ...*kgo.Client) {
+		t.Helper()
+		fillT(t, b.addr, 8)
+		for len(seen) < want {
+			for _, m := range members {
+				m.PollFetches(within(t, 50*time.Millisecond)).EachRecord(func(r *kgo.Record) { seen[fmt.Sprint(r.Partition, r.Offset)] = true })
+			}
+			if ctx.Err() != nil {
+				t.Fatalf("%d of %d records", len(seen), want)
+			}
+		}
+	}
+	old := b.member("old", kgo.Balancers(kgo.CooperativeStickyBalancer()))
+	read(8, old)
+	if d, err := adm.DescribeConsumerGroups(ctx, "g"); err != nil || !errors.Is(d["g"].Err, kerr.GroupIDNotFound) {
+		t.Errorf("a classic group: %+v, %v", d, err)
+	}
+	fresh := modernMember(t, b.addr, "fresh")
+	read(16, old, fresh)
+	d := settled(t, b.addr, 2)
+	types := map[string]int8{}
+	for _, m := range d.Members {
+		types[m.ClientID] = m.MemberType
+		if len(m.Assignment["t"]) != 2 {
+			t.Errorf("%s has %v", m.ClientID, m.Assignment)
+		}
+	}
+	if types["old"] != wire.MemberTypeClassic || types["fresh"] != wire.MemberTypeConsumer {
+		t.Errorf("%v", types)
+	}
+	fresh.Close()
+	until(t, "classic again", func() bool {
+		all, err := adm.DescribeGroups(ctx, "g")
+		return err == nil && all["g"].State == "Stable" && len(all["g"].Members) == 1
+	})
+	read(24, old)
+}
+
+// TestConsumersSeeNewTopics: who subscribes by a regular expression is given the partitions of topics that come, and rid of those that go.
+func TestConsumersSeeNewTopics(t *testing.T) {
+	b := start(t, t.TempDir(), modern...)
+	ctx := within(t, 60*time.Second)
+	adm := b.admin()
+	if _, err := adm.CreateTopics(ctx, 2, 1, nil, "ta", "other"); err != nil {
+		t.Fatal(err)
+	}
+	m := b.client(kgo.ConsumerGroup("g"), kgo.ConsumeRegex(), kgo.ConsumeTopics("^t.$"), kgo.DisableAutoCommit(), kgo.ServerSideBalancer(),
+		kgo.Balancers(kgo.RangeBalancer()), kgo.MetadataMaxAge(50*time.Millisecond))
+	defer m.Close()
+	assigned := func(want string) {
+		t.Helper()
+		until(t, "given "+want, func() bool {
+			d := settled(t, b.addr, 1)
+			got := []string{}
+			for topic, partitions := range d.Members[0].Assignment {
+				got = append(got, fmt.Sprint(topic, len(partitions)))
+			}
+			slices.Sort(got)
+			return fmt.Sprint(got) == want
+		})
+	}
+	assigned("[ta2]")
+	if _, err := adm.CreateTopics(ctx, 3, 1, nil, "tb", "more"); err != nil {
+		t.Fatal(err)
+	}
+	assigned("[ta2 tb3]")
+	if _, err := adm.DeleteTopic(ctx, "ta"); err != nil {
+		t.Fatal(err)
+	}
+	assigned("[tb3]")
+}
