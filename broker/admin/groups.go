@@ -58,6 +58,16 @@ func (c *Client) Lags(ctx context.Context, groups ...string) ([]Lag, error) {
 	}
 	rows, errs := []Lag{}, []error{}
 	for _, g := range all.Sorted() {
+		if notFound(g.State, g.DescribeErr) {
+			if d, found := c.consumerGroup(ctx, g.Group); found {
+				of, err := c.consumerLags(ctx, d)
+				if err != nil {
+					errs = append(errs, c.explain("group "+g.Group, err))
+				}
+				rows = append(rows, of...)
+				continue
+			}
+		}
 		if err := g.Error(); err != nil {
 			errs = append(errs, c.explain("group "+g.Group, err))
 			continue
@@ -100,6 +110,12 @@ func (c *Client) Members(ctx context.Context, groups ...string) ([]Member, error
 	}
 	rows, errs := []Member{}, []error{}
 	for _, g := range all.Sorted() {
+		if notFound(g.State, g.Err) {
+			if d, found := c.consumerGroup(ctx, g.Group); found {
+				rows = append(rows, consumerMembers(d)...)
+				continue
+			}
+		}
 		if g.Err != nil {
 			errs = append(errs, c.refused("group "+g.Group, g.Err, g.ErrMessage))
 			continue
