@@ -51,6 +51,7 @@ type Options struct {
 type Broker struct {
 	o        Options
 	engine   *engine.Engine
+	journal  *partition.Partition // of the metadata
 	topics   *topics.Catalog
 	groups   *group.Coordinator
 	txns     *txn.Coordinator
@@ -135,11 +136,11 @@ func (b *Broker) open(ctx context.Context) (err error) {
 		return err
 	}
 	b.health.engine.Store(b.engine)
-	journal, err := partition.Open(b.engine, topics.MetadataTopic+"-0", 0, meta.LogOptions())
+	b.journal, err = partition.Open(b.engine, topics.MetadataTopic+"-0", 0, meta.LogOptions())
 	if err != nil {
 		return err
 	}
-	store, err := meta.Open(ctx, journal)
+	store, err := meta.Open(ctx, b.journal)
 	if err != nil {
 		return err
 	}
@@ -173,6 +174,8 @@ func (b *Broker) serve(ln net.Listener) {
 		NodeID: int32(c.Int("node.id")), Host: host, Port: int32(port), AutoCreate: c.Bool("auto.create.topics.enable"),
 		FetchMaxBytes: c.Int("fetch.max.bytes"), FetchSessions: c.Int("max.incremental.fetch.session.cache.slots"), Requests: requests, Store: b.topics.Store(), Topics: b.topics, Groups: b.groups,
 		Txns: b.txns, Markers: b.markers, OffsetsOf: b.offsetsOf,
+		Disk:   api.Disk{Dir: c.DataDir(), Usage: b.usage, Err: b.engine.Err},
+		Quorum: b.quorum, Levels: map[string]int16{"transaction.version": b.topics.Store().Image().Level("transaction.version")},
 		Logger: b.o.Logger, Draining: b.draining,
 	})
 	b.server = listen.Serve(ln, listen.Options{
@@ -194,6 +197,11 @@ func (b *Broker) serve(ln net.Listener) {
 	}
 	b.o.Logger.Info("broker is ready", "listen", ln.Addr(), "advertised", net.JoinHostPort(host, fmt.Sprint(port)), "data_dir", c.DataDir(),
 		"durability", durability(c), "io", b.engine.IO(), "recovery", recovery, "logs", s.Logs, "opened_in", s.Duration.Round(time.Millisecond))
+}
+
+// quorum is the state of the metadata's log.
+func (b *Broker) quorum() api.Quorum {
+	return api.Quorum{Epoch: int64(b.journal.Epoch()), End: int64(b.journal.Log().EndOffset()), High: int64(b.journal.HighWatermark())}
 }
 
 // limit has the door follow the settings.

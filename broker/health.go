@@ -139,3 +139,12 @@ func buildVersion() (version, goVersion string) {
 	}
 	return version, runtime.Version()
 }
+
+// usage is the size of the data directory's file system, and how much of it this process may still fill; -1 where that is not known.
+func (b *Broker) usage() (total, usable int64) {
+	var st unix.Statfs_t
+	if b.health.dir == "" || unix.Statfs(b.health.dir, &st) != nil {
+		return -1, -1
+	}
+	return int64(st.Blocks) * st.Bsize, int64(st.Bavail) * st.Bsize
+}

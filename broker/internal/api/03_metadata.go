@@ -60,7 +60,7 @@ func (r *request) lookUp(in wire.MetadataRequestTopic, mayCreate bool) wire.Meta
 	}
 	spec := topics.Spec{Name: *in.Name}
 	err := r.s.Topics.Check(&spec)
-	if err == nil && (!mayCreate || !r.s.AutoCreate) || *in.Name == topics.OffsetsTopic {
+	if err == nil && (!mayCreate || !r.s.AutoCreate) || *in.Name == topics.OffsetsTopic || *in.Name == topics.TransactionsTopic {
 		err = noTopic(*in.Name)
 	}
 	if err != nil {

@@ -26,12 +26,45 @@ func apiVersions(r *request) (listen.Pending, error) {
 	image := r.s.Store.Image()
 	resp.FinalizedFeaturesEpoch = image.FeaturesEpoch
 	for _, f := range meta.Features {
-		if f.Min > 0 || r.version >= 4 { // KAFKA-17011: older clients take a smallest level of 0 for damage
-			resp.SupportedFeatures = append(resp.SupportedFeatures, wire.APIVersionsSupportedFeature{Name: f.Name, MinVersion: f.Min, MaxVersion: f.Max})
+		if highest := r.s.highest(f.Name); highest > 0 {
+			resp.SupportedFeatures = append(resp.SupportedFeatures, wire.APIVersionsSupportedFeature{Name: f.Name, MinVersion: f.Min, MaxVersion: highest})
 		}
-		if level := image.Level(f.Name); level > 0 {
+		if level := r.s.level(image, f.Name); level > 0 { // 0 is a feature that is not finalized
 			resp.FinalizedFeatures = append(resp.FinalizedFeatures, wire.APIVersionsFinalizedFeature{Name: f.Name, MinVersionLevel: level, MaxVersionLevel: level})
 		}
 	}
 	return r.answer(resp), nil
+}
+
+// highest is the highest level that a feature can have here, 0 for one that is not known. It is where a level is capped, so that no client
+// tries what is not here: what group.version promises is in the table or it is not.
+func (s *Server) highest(feature string) int16 {
+	if feature == "group.version" && !s.serves(wire.KeyConsumerGroupHeartbeat) {
+		return 0
+	}
+	for _, f := range meta.Features {
+		if f.Name == feature {
+			return f.Max
+		}
+	}
+	return 0
+}
+
+// level is the level of a feature that clients may rely on: the one that is set, but no more than what is here, and not above what the
+// broker has started with (Options.Levels).
+func (s *Server) level(image *meta.Image, feature string) int16 {
+	level := min(image.Level(feature), s.highest(feature))
+	if started, ok := s.Levels[feature]; ok {
+		level = min(level, started)
+	}
+	return level
+}
+
+func (s *Server) serves(k wire.Key) bool {
+	for _, r := range s.ranges {
+		if r.Key == k {
+			return true
+		}
+	}
+	return false
 }

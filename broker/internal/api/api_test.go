@@ -73,7 +73,8 @@ func newFixture(t testing.TB) *fixture {
 	close(draining) // nothing waits here
 	f.Server = New(Options{
 		NodeID: 1, Host: "h", Port: 9, AutoCreate: false, FetchMaxBytes: 1 << 20, Store: store, Topics: catalog, Groups: groups,
-		Txns: txns, Markers: nowhere{}, OffsetsOf: offsetsOf, Logger: log, Draining: draining,
+		Txns: txns, Markers: nowhere{}, Disk: Disk{Dir: "/d", Usage: func() (int64, int64) { return -1, -1 }, Err: e.Err},
+		Quorum: func() Quorum { return Quorum{} }, OffsetsOf: offsetsOf, Logger: log, Draining: draining,
 	})
 	f.session = f.Session(&net.TCPAddr{})
 	t.Cleanup(func() {

@@ -6,6 +6,7 @@ import (
 	"github.com/streambus/streambus/broker/internal/group"
 	"github.com/streambus/streambus/broker/internal/meta"
 	"github.com/streambus/streambus/broker/internal/partition"
+	"github.com/streambus/streambus/broker/internal/quota"
 	"github.com/streambus/streambus/broker/internal/topics"
 	"github.com/streambus/streambus/broker/internal/txn"
 	"github.com/streambus/streambus/engine"
@@ -21,6 +22,8 @@ var codes = []struct {
 	err  error
 	code wire.ErrorCode
 }{
+	{errNoPreferred, wire.CodePreferredLeaderNotAvailable}, // before why
+	{errNoEligible, wire.CodeEligibleLeadersNotAvailable},
 	{engine.ErrFailed, wire.CodeKafkaStorageError},
 	{engine.ErrFull, wire.CodeKafkaStorageError},
 	{engine.ErrCorrupt, wire.CodeKafkaStorageError},
@@ -79,6 +82,30 @@ var codes = []struct {
 	{group.ErrInvalidRegex, wire.CodeInvalidRegularExpression},
 	{group.ErrInvalidRequest, wire.CodeInvalidRequest},
 	{group.ErrUnsupportedVersion, wire.CodeUnsupportedVersion},
+	{topics.ErrAssignment, wire.CodeInvalidReplicaAssignment},
+	{topics.ErrChange, wire.CodeInvalidRequest},
+	{topics.ErrResource, wire.CodeInvalidRequest},
+	{topics.ErrInternal, wire.CodeInvalidTopicException},
+	{topics.ErrPolicy, wire.CodePolicyViolation},
+	{topics.ErrOffset, wire.CodeOffsetOutOfRange},
+	{quota.ErrRequest, wire.CodeInvalidRequest},
+	{quota.ErrUnsupported, wire.CodeUnsupportedVersion},
+	{meta.ErrTooLong, wire.CodeInvalidRequest},
+	{meta.ErrFeatureRequest, wire.CodeInvalidRequest},
+	{meta.ErrFeature, wire.CodeInvalidUpdateVersion},
+	{meta.ErrUser, wire.CodeResourceNotFound},
+	{meta.ErrDuplicate, wire.CodeDuplicateResource},
+	{meta.ErrMechanism, wire.CodeUnsupportedSaslMechanism},
+	{meta.ErrCredential, wire.CodeUnacceptableCredential},
+	{errResourceTwice, wire.CodeInvalidRequest},
+	{errSettingTwice, wire.CodeInvalidRequest},
+	{errTopicTwice, wire.CodeInvalidRequest},
+	{errCursor, wire.CodeInvalidRequest},
+	{errAssignment, wire.CodeInvalidReplicaAssignment},
+	{errNoMove, wire.CodeNoReassignmentInProgress},
+	{errElected, wire.CodeElectionNotNeeded},
+	{errNoAuthorizer, wire.CodeSecurityDisabled},
+	{errNoSASL, wire.CodeIllegalSaslState},
 }
 
 // codeOf is the code for err; nil is none. What is not in the table is logged as a bug.

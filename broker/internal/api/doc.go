@@ -16,9 +16,11 @@
 //	A2  Record bytes are not copied: they are appended from the frame that they came in, which the engine releases, and are
 //	    fetched as spans that the socket sends from the file.
 //	A3  A request that cannot be decoded closes the connection, with one log line; one that can is answered in its own version.
-//	A4  Requests of one connection are begun in order. What a request changes is seen by the next one of the connection.
+//	A4  Requests of one connection are begun in order. What a request changes is seen by the next one of the connection, but what
+//	    DeleteRecords does, which is seen by those that come after its response.
 //	A5  What is advertised is what the table has, and nothing else is answered. It contains the exact versions that old clients
 //	    probe for; Produce 0 to 2 are advertised and refused.
 //
-// Not here yet: throttling (always 0), authorisation (all is allowed).
+// Not here yet: throttling (always 0), authorisation (all is allowed: requests about ACLs hear that there is no authorizer), SASL (a
+// listener in the clear has nothing to log in to).
 package api

@@ -30,6 +30,9 @@ type Options struct {
 	Groups        *group.Coordinator
 	Txns          *txn.Coordinator
 	Markers       txn.Sink
+	Disk          Disk
+	Quorum        func() Quorum                                                       // of the metadata
+	Levels        map[string]int16                                                    // of features that rooms have begun with and keep until the next start; others follow the metadata
 	OffsetsOf     func(ctx context.Context, group string) (txn.TopicPartition, error) // where a group's offsets lie
 	Requests      *stat.Requests                                                      // counts; nil: nobody looks at it
 	Logger        *slog.Logger
