@@ -4,7 +4,6 @@ package clients
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -45,11 +44,7 @@ var features = []cell{
 
 // notServed are the keys that StreamBus does not serve yet. Cells that need one are expected to fail with it as the reason. When
 // a key comes to be served, the test says so: take it out.
-var notServed = map[int16]string{
-	15: "DescribeGroups", 16: "ListGroups", 21: "DeleteRecords",
-	32: "DescribeConfigs", 35: "DescribeLogDirs", 37: "CreatePartitions", 42: "DeleteGroups",
-	44: "IncrementalAlterConfigs", 47: "OffsetDelete", 61: "DescribeProducers", 68: "ConsumerGroupHeartbeat",
-}
+var notServed = map[int16]string{}
 
 // exception says that a row's cell fails, and why. With kafka it does so against Apache Kafka, too: then it is the client's own.
 type exception struct {
@@ -59,13 +54,6 @@ type exception struct {
 }
 
 var exceptions = []exception{}
-
-// needs are keys that a row's cell needs beyond those that it needs in all rows.
-var needs = map[[2]string][]int16{
-	{"kafkajs", "offsets"}:         {15}, // it sets offsets only of groups that it sees to be empty
-	{"Sarama", "delete-topic"}:     {32}, // its ListTopics asks for the settings
-	{"Sarama max", "delete-topic"}: {32},
-}
 
 // expected gives "" where a cell must pass, else why it must fail.
 func expected(peer, row string, c cell) string {
@@ -78,7 +66,7 @@ func expected(peer, row string, c cell) string {
 		return ""
 	}
 	var missing []string
-	for _, key := range slices.Concat(c.keys, needs[[2]string{row, c.name}]) {
+	for _, key := range c.keys {
 		if name := notServed[key]; name != "" {
 			missing = append(missing, fmt.Sprintf("%d %s", key, name))
 		}

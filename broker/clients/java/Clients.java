@@ -133,7 +133,7 @@ public class Clients {
         return at;
     }
 
-    /** Reads a topic from its start to its end, which must give n records. */
+    /** Reads a topic from its start to its end, which must give n records. What a commit was answered for may be readable a moment later. */
     List<ConsumerRecord<String, String>> read(String topic, int n, Map<String, Object> config) {
         List<ConsumerRecord<String, String>> got = new ArrayList<>();
         try (KafkaConsumer<String, String> c = consumer(config)) {
@@ -142,7 +142,7 @@ public class Clients {
             c.seekToBeginning(all);
             Map<TopicPartition, Long> ends = c.endOffsets(all);
             long until = System.nanoTime() + 15_000_000_000L;
-            while (System.nanoTime() < until && all.stream().anyMatch(p -> c.position(p) < ends.get(p))) {
+            while (System.nanoTime() < until && (got.size() < n || all.stream().anyMatch(p -> c.position(p) < ends.get(p)))) {
                 c.poll(Duration.ofMillis(100)).forEach(got::add);
             }
         }

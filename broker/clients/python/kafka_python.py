@@ -49,7 +49,7 @@ def read(topic, n, **config):
     c.assign(tps)
     c.seek_to_beginning(*tps)
     ends, got, until = c.end_offsets(tps), [], time.time() + 15
-    while any(c.position(tp) < ends[tp] for tp in tps) and time.time() < until:
+    while (len(got) < n or any(c.position(tp) < ends[tp] for tp in tps)) and time.time() < until:
         for records in c.poll(100).values():
             got += records
     c.close()
