@@ -2,8 +2,11 @@ package broker_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 
+	"github.com/streambus/streambus/broker"
+	"github.com/streambus/streambus/engine/disk"
 	"github.com/streambus/streambus/wire"
 )
 
@@ -354,6 +357,80 @@ func TestOtherCoordinators(t *testing.T) {
 		c.call(6, &wire.FindCoordinatorRequest{KeyType: kind, CoordinatorKeys: []string{"g:AAAAAAAAAAAAAAAAAAAAAQ:0"}}, &resp)
 		if got := resp.Coordinators[0]; got.ErrorCode != wire.CodeInvalidRequest || got.ErrorMessage == nil || got.NodeID != -1 {
 			t.Errorf("type %d: %+v", kind, got)
+		}
+	}
+}
+
+// TestGroupsDoNotHoldUpTheConnection: while the disk is busy, what a connection sends is begun all the same, and nothing is answered that is
+// not durable.
+func TestGroupsDoNotHoldUpTheConnection(t *testing.T) {
+	var gate sync.RWMutex // held by the test while the disk is busy
+	fs := disk.Inject(disk.OS{}, func(op disk.Op, _ string) error {
+		if op == "sync" {
+			gate.RLock()
+			defer gate.RUnlock()
+		}
+		return nil
+	})
+	b := startWith(t, broker.Options{FS: fs}, t.TempDir())
+	c := dial(t, b.addr)
+	c.create("t", 1)
+	member := c.classicMember("old", "range", "t")
+	simple := func(group string) *wire.OffsetCommitRequest {
+		return &wire.OffsetCommitRequest{GroupID: group, GenerationID: -1, RetentionTimeMs: -1, Topics: []wire.OffsetCommitRequestTopic{
+			{Name: "t", Partitions: []wire.OffsetCommitRequestPartition{{CommittedOffset: 1, CommittedLeaderEpoch: -1}}}}}
+	}
+	var committed wire.OffsetCommitResponse
+	c.call(8, simple("deleted"), &committed)
+	c.call(8, simple("emptied"), &committed)
+	gate.Lock()
+	open := sync.OnceFunc(gate.Unlock)
+	defer open()
+	left := c.send(5, &wire.LeaveGroupRequest{GroupID: "old", Members: []wire.LeaveGroupRequestMember{{MemberID: member}}})
+	beat := c.send(4, &wire.HeartbeatRequest{GroupID: "old", MemberID: member, GenerationID: 1})
+	gone := c.send(2, &wire.DeleteGroupsRequest{GroupIDs: []string{"deleted"}})
+	forgotten := c.send(0, &wire.OffsetDeleteRequest{GroupID: "emptied", Topics: []wire.OffsetDeleteRequestTopic{
+		{Name: "t", Partitions: []wire.OffsetDeleteRequestPartition{{}}}}})
+	commit := c.send(8, simple("new"))
+	joined := c.send(1, joinRequest("modern", "m", "t"))
+	other := dial(t, b.addr)
+	until(t, "begun", func() bool { // the last of them
+		var d wire.ConsumerGroupDescribeResponse
+		other.call(1, &wire.ConsumerGroupDescribeRequest{GroupIDs: []string{"modern"}}, &d)
+		return d.Groups[0].ErrorCode == wire.CodeNone
+	})
+	for group, want := range map[string]int{"deleted": 1, "emptied": 1, "new": 0} {
+		if got := other.fetched(8, wire.OffsetFetchRequestGroup{GroupID: group}); len(got.Topics) != want {
+			t.Errorf("%s: %+v before it is durable", group, got)
+		}
+	}
+	open()
+	var leave wire.LeaveGroupResponse
+	if c.recv(5, left, &leave); leave.ErrorCode != 0 || leave.Members[0].ErrorCode != 0 {
+		t.Errorf("%+v", leave)
+	}
+	var hb wire.HeartbeatResponse
+	if c.recv(4, beat, &hb); hb.ErrorCode != wire.CodeUnknownMemberID {
+		t.Errorf("%+v", hb)
+	}
+	var deleted wire.DeleteGroupsResponse
+	if c.recv(2, gone, &deleted); deleted.Results[0].ErrorCode != 0 {
+		t.Errorf("%+v", deleted)
+	}
+	var emptied wire.OffsetDeleteResponse
+	if c.recv(0, forgotten, &emptied); emptied.ErrorCode != 0 || emptied.Topics[0].Partitions[0].ErrorCode != 0 {
+		t.Errorf("%+v", emptied)
+	}
+	if c.recv(8, commit, &committed); committed.Topics[0].Partitions[0].ErrorCode != 0 {
+		t.Errorf("%+v", committed)
+	}
+	var modern wire.ConsumerGroupHeartbeatResponse
+	if c.recv(1, joined, &modern); modern.ErrorCode != 0 || modern.MemberEpoch != 1 {
+		t.Errorf("%+v", modern)
+	}
+	for group, want := range map[string]int{"deleted": 0, "emptied": 0, "new": 1} {
+		if got := other.fetched(8, wire.OffsetFetchRequestGroup{GroupID: group}); len(got.Topics) != want {
+			t.Errorf("%s: %+v afterwards", group, got)
 		}
 	}
 }
