@@ -67,7 +67,10 @@ func (r *request) createOne(in wire.CreateTopicsRequestTopic, validateOnly bool,
 	if err := r.s.Topics.Check(&spec); err != nil {
 		return err
 	}
-	if !validateOnly {
+	if !validateOnly { // what is only checked costs nothing
+		if err := r.mutate(spec.Partitions, 6); err != nil {
+			return err
+		}
 		t, err := r.s.Topics.Create(r.ctx, spec)
 		if err != nil {
 			return err
@@ -78,7 +81,7 @@ func (r *request) createOne(in wire.CreateTopicsRequestTopic, validateOnly bool,
 	out.NumPartitions, out.ReplicationFactor = int32(spec.Partitions), 1
 	out.Configs = []wire.CreateTopicsResponseConfig{}
 	for _, e := range r.s.Topics.Effective(spec.Settings) {
-		out.Configs = append(out.Configs, wire.CreateTopicsResponseConfig{Name: e.Name, Value: e.Value, ConfigSource: int8(e.Origin)})
+		out.Configs = append(out.Configs, wire.CreateTopicsResponseConfig{Name: e.Name, Value: e.Value, ReadOnly: e.ReadOnly, ConfigSource: int8(e.Origin), IsSensitive: e.Sensitive})
 	}
 	return nil
 }

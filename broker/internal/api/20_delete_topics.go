@@ -17,13 +17,20 @@ func deleteTopics(r *request) (listen.Pending, error) {
 		asked = append(asked, wire.DeleteTopicsRequestTopic{Name: &name})
 	}
 	resp := new(wire.DeleteTopicsResponse)
+	twice := r.s.namedTwice(asked)
 	for _, in := range asked {
 		out := wire.DeleteTopicsResponseTopic{Name: in.Name, TopicID: in.TopicID}
 		t, code := r.s.toDelete(in)
 		var err error
-		if t != nil {
+		switch {
+		case t != nil && twice[t.ID]:
+			err = errTopicTwice
+			code = r.s.codeOf(err)
+		case t != nil:
 			out.Name, out.TopicID = &t.Name, wire.UUID(t.ID)
-			err = r.s.Topics.Delete(r.ctx, t.ID)
+			if err = r.mutate(t.Partitions, 5); err == nil {
+				err = r.s.Topics.Delete(r.ctx, t.ID)
+			}
 			code = r.s.codeOf(err)
 		}
 		if code == wire.CodeNone {
@@ -33,6 +40,18 @@ func deleteTopics(r *request) (listen.Pending, error) {
 		resp.Topics = append(resp.Topics, out)
 	}
 	return r.answer(resp), nil
+}
+
+// namedTwice finds the topics that a request names more than once, by name or id: none of them is deleted, as in Kafka.
+func (s *Server) namedTwice(asked []wire.DeleteTopicsRequestTopic) map[meta.UUID]bool {
+	seen := map[meta.UUID]bool{}
+	for _, in := range asked {
+		if t, _ := s.toDelete(in); t != nil {
+			_, again := seen[t.ID]
+			seen[t.ID] = again
+		}
+	}
+	return seen
 }
 
 // toDelete finds the topic meant, or says why there is none to delete.

@@ -33,8 +33,13 @@ func (r *request) growOne(in wire.CreatePartitionsRequestTopic, validateOnly boo
 			assignments[i] = a.BrokerIDs
 		}
 	}
-	if validateOnly {
-		return r.s.Topics.CheckPartitions(in.Name, int(in.Count), assignments)
+	if err := r.s.Topics.CheckPartitions(in.Name, int(in.Count), assignments); err != nil || validateOnly {
+		return err
+	}
+	if old := r.s.Topics.Topic(in.Name); old != nil { // else it was deleted a moment ago
+		if err := r.mutate(max(int(in.Count)-old.Partitions, 0), 3); err != nil {
+			return err
+		}
 	}
 	t, err := r.s.Topics.AddPartitions(r.ctx, in.Name, int(in.Count), assignments)
 	if err == nil {

@@ -105,6 +105,7 @@ var codes = []struct {
 	{errNoMove, wire.CodeNoReassignmentInProgress},
 	{errElected, wire.CodeElectionNotNeeded},
 	{errNoAuthorizer, wire.CodeSecurityDisabled},
+	{errQuota, wire.CodeThrottlingQuotaExceeded},
 	{errNoSASL, wire.CodeIllegalSaslState},
 }
 

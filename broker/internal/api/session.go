@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/streambus/streambus/broker/internal/group"
 	"github.com/streambus/streambus/broker/internal/listen"
 	"github.com/streambus/streambus/broker/internal/meta"
+	"github.com/streambus/streambus/broker/internal/quota"
 	"github.com/streambus/streambus/broker/internal/stat"
 	"github.com/streambus/streambus/broker/internal/topics"
 	"github.com/streambus/streambus/broker/internal/txn"
@@ -30,6 +32,7 @@ type Options struct {
 	Groups        *group.Coordinator
 	Txns          *txn.Coordinator
 	Markers       txn.Sink
+	Quotas        *quota.Manager // of clients; nil: nobody is held up
 	Disk          Disk
 	Quorum        func() Quorum                                                       // of the metadata
 	Levels        map[string]int16                                                    // of features that rooms have begun with and keep until the next start; others follow the metadata
@@ -44,6 +47,7 @@ type Server struct {
 	Options
 	ranges   []wire.Range // what is advertised; a field, because the table names its handlers, which name the table otherwise
 	sessions *fetchSessions
+	began    time.Time // what times are counted from that the wall clock must not move
 }
 
 // New makes a Server.
@@ -51,17 +55,21 @@ func New(o Options) *Server {
 	if o.Requests == nil {
 		o.Requests = &stat.Requests{}
 	}
-	return &Server{o, Served(), newFetchSessions(o.FetchSessions)}
+	if o.Quotas == nil {
+		o.Quotas = quota.New(quota.Windows{})
+	}
+	return &Server{o, Served(), newFetchSessions(o.FetchSessions), time.Now()}
 }
 
 // Session gives the listen.Session of a new connection.
 func (s *Server) Session(remote net.Addr) listen.Session { return &session{s: s, remote: remote} }
 
-// session is one connection. Only its reader touches it.
+// session is one connection. Only its reader touches it, but for muted.
 type session struct {
 	s      *Server
 	remote net.Addr
 	header wire.RequestHeader // decoded into again, so that the client id is not allocated every time
+	muted  atomic.Int64       // till when nothing is read, in nanoseconds since Server.began (throttle.go)
 }
 
 // request is one request under way.
@@ -74,6 +82,7 @@ type request struct {
 	corr    int32
 	body    []byte
 	frame   *listen.Frame
+	held    time.Duration // for what the request itself asks for, beside the time that it takes
 }
 
 // Serve begins one request (A3, A4), and has it counted.
@@ -84,12 +93,12 @@ func (c *session) Serve(ctx context.Context, f *listen.Frame) (listen.Pending, e
 			c.s.Requests.End(c.header.Key, time.Since(begin))
 		}
 	}()
-	p, err := c.serve(ctx, f)
+	p, err := c.serve(ctx, f, begin)
 	panicked = false
 	return c.s.measure(c.header.Key, begin, p, err)
 }
 
-func (c *session) serve(ctx context.Context, f *listen.Frame) (listen.Pending, error) {
+func (c *session) serve(ctx context.Context, f *listen.Frame, begin time.Time) (listen.Pending, error) {
 	body, err := c.header.Decode(f.Body)
 	var row row
 	if err == nil {
@@ -113,6 +122,7 @@ func (c *session) serve(ctx context.Context, f *listen.Frame) (listen.Pending, e
 	if err != nil {
 		return nil, fmt.Errorf("%v %d: %w", r.key, r.version, err)
 	}
+	r.hold(p, begin)
 	return p, nil
 }
 

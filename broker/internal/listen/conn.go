@@ -122,6 +122,9 @@ func (c *conn) read() error {
 		if err := c.first(br); err != nil {
 			return err
 		}
+		if err := c.mute(); err != nil {
+			return err
+		}
 		if c.stopped.Load() {
 			return nil
 		}
@@ -154,6 +157,29 @@ func (c *conn) first(br *bufio.Reader) error {
 		}
 		return err
 	}
+}
+
+// mute waits for as long as the session has the client held up. Its next request has begun to come meanwhile, and stays in the socket. A
+// client that hangs up is not noticed before, so the wait has an end, whatever the session says (L3).
+func (c *conn) mute() error {
+	m, ok := c.session.(Muter)
+	if !ok {
+		return nil
+	}
+	d := min(m.Muted(), c.s.o.IdleTimeout)
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.s.accepting.Done():
+		c.drain() // which may have come by here already
+	case <-c.ctx.Done():
+		return context.Cause(c.ctx)
+	}
+	return nil
 }
 
 // deadline sets the read deadline, unless drain has set its own.

@@ -14,6 +14,7 @@
 //	L2  Memory for a frame is taken as its bytes arrive, never on the word of its prefix, and never beyond the connections'
 //	    common budget.
 //	L3  A connection that sends nothing, sends slowly, or does not read is closed in bounded time, unless it waits for an answer.
+//	    A client that is held up (Muter) is not read from for as long, and no longer than an idle one is kept.
 //	L4  A panic in a connection closes that connection only; it is counted and logged with its stack, as a bug.
 //	L5  A Frame goes back to the pool when the last of its owners has released it, and not before.
 //	L6  Shutdown returns when every goroutine of the package has.

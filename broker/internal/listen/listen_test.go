@@ -31,7 +31,11 @@ type fake struct {
 	kept    chan *Frame  // frames of requests that begin with 'k'
 	file    string       // of spans
 	waiting atomic.Int32
+	until   atomic.Int64 // muted till then, in Unix nanoseconds
 }
+
+// Muted implements Muter.
+func (f *fake) Muted() time.Duration { return time.Duration(f.until.Load() - time.Now().UnixNano()) }
 
 func newFake(t *testing.T) *fake {
 	return &fake{t: t, gate: make(chan struct{}), begun: make(chan string, 1000), kept: make(chan *Frame, 1000)}
@@ -47,6 +51,10 @@ func (f *fake) Serve(_ context.Context, fr *Frame) (Pending, error) {
 		panic("a bug")
 	case strings.HasPrefix(body, "none"):
 		return nil, nil
+	case strings.HasPrefix(body, "hour"):
+		f.until.Store(time.Now().Add(time.Hour).UnixNano())
+	case strings.HasPrefix(body, "moment"):
+		f.until.Store(time.Now().Add(10 * time.Millisecond).UnixNano())
 	case strings.HasPrefix(body, "k"):
 		fr.Retain()
 		f.kept <- fr
@@ -454,6 +462,36 @@ func TestDrainAnswersWhatIsBegun(t *testing.T) {
 	c.Close()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestMutedClientsAreAnsweredAndNotListenedTo is KIP-219: the answer comes at once, the next request is not begun before its time, and
+// neither going down nor a mute without end wait for it.
+func TestMutedClientsAreAnsweredAndNotListenedTo(t *testing.T) {
+	f := newFake(t)
+	s, _ := serveFake(t, f, Options{})
+	c := connect(t, s)
+	c.send("moment", "2")
+	if a, b := c.recv(), c.recv(); a != "moment" || b != "2" {
+		t.Errorf("%q, %q", a, b)
+	}
+	c.send("hour", "never", "never")
+	if a := c.recv(); a != "hour" {
+		t.Errorf("%q", a)
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	c.wantClosed()
+	if n := len(f.begun); n != 3 {
+		t.Errorf("%d requests were begun, want 3", n)
+	}
+	f = newFake(t)
+	s, _ = serveFake(t, f, Options{IdleTimeout: 20 * time.Millisecond})
+	c = connect(t, s)
+	c.send("hour", "after all")
+	if a, b := c.recv(), c.recv(); a != "hour" || b != "after all" {
+		t.Errorf("%q, %q", a, b)
 	}
 }
 

@@ -18,6 +18,13 @@ type Session interface {
 	Serve(ctx context.Context, f *Frame) (Pending, error)
 }
 
+// Muter is a Session that may have its client held up: answered, but not listened to for a while (KIP-219).
+type Muter interface {
+	// Muted is for how much longer no request is to be begun; 0 or less: not at all. The connection's reader asks before each
+	// request, and waits no longer than Options.IdleTimeout.
+	Muted() time.Duration
+}
+
 // Pending is a response that may not be ready yet.
 type Pending interface {
 	// Ready says that Finish would not wait. Responses that are ready share a write.
