@@ -20,6 +20,7 @@ need mvn maven
 need node nodejs
 need npm npm
 need python3 python3
+python3 -c 'import ensurepip' 2>/dev/null || DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends python3-venv >/dev/null 2>&1
 
 # fetch NAME RECIPE-FILE COMMAND…: runs the command in a new bin/clients/NAME, unless that was made by this recipe already.
 fetch() {
