@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/streambus/streambus/wire"
@@ -96,5 +97,36 @@ func TestDeleteTopicsRules(t *testing.T) {
 	}
 	if ask(in{Name: &a}); resp.Topics[0].ErrorCode != wire.CodeNone {
 		t.Errorf("%+v", resp)
+	}
+}
+
+// TestBytesHaveAQuota is KIP-13: what was produced or fetched is answered as ever, and the response says how long the client is to wait. What it
+// fetches before is empty, on whatever connection.
+func TestBytesHaveAQuota(t *testing.T) {
+	b := start(t, t.TempDir())
+	dial(t, b.addr).create("t", 1)
+	var set wire.AlterClientQuotasResponse
+	dial(t, b.addr).call(1, &wire.AlterClientQuotasRequest{Entries: []wire.AlterClientQuotasRequestEntry{{
+		Entity: []wire.AlterClientQuotasRequestEntity{{EntityType: "client-id", EntityName: ptr("raw")}},
+		Ops:    []wire.AlterClientQuotasRequestOp{{Key: "producer_byte_rate", Value: 1000}, {Key: "consumer_byte_rate", Value: 1000}},
+	}}}, &set)
+	if set.Entries[0].ErrorCode != wire.CodeNone {
+		t.Fatalf("%+v", set)
+	}
+	records := built(-1, 0, 0, strings.Repeat("x", 100_000))
+	var produced wire.ProduceResponse
+	dial(t, b.addr).call(9, produceRequest("t", 0, records), &produced)
+	if produced.ThrottleTimeMs <= 0 || produced.Topics[0].Partitions[0].ErrorCode != wire.CodeNone {
+		t.Errorf("produced: %+v", produced)
+	}
+	var fetched wire.FetchResponse
+	dial(t, b.addr).call(11, fetchRequest("t", 0, 0), &fetched)
+	if fetched.ThrottleTimeMs <= 0 || len(fetched.Topics[0].Partitions[0].Records) != len(records) {
+		t.Errorf("fetched: held up for %d ms, %d topics", fetched.ThrottleTimeMs, len(fetched.Topics))
+	}
+	fetched.Reset()
+	dial(t, b.addr).call(11, fetchRequest("t", 0, 0), &fetched)
+	if fetched.ThrottleTimeMs <= 0 || len(fetched.Topics) != 0 {
+		t.Errorf("fetched again: held up for %d ms, %d topics", fetched.ThrottleTimeMs, len(fetched.Topics))
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/streambus/streambus/broker/internal/listen"
 	"github.com/streambus/streambus/broker/internal/meta"
 	"github.com/streambus/streambus/broker/internal/partition"
+	"github.com/streambus/streambus/broker/internal/quota"
 	"github.com/streambus/streambus/broker/internal/topics"
 	"github.com/streambus/streambus/broker/internal/topics/admit"
 	"github.com/streambus/streambus/engine"
@@ -38,6 +39,7 @@ type producing struct {
 	frame   *listen.Frame // holds the names in resp
 	resp    wire.ProduceResponse
 	acks    []ack
+	held    time.Duration // for how long the client is held up (throttle.go)
 	left    atomic.Int32  // batches not committed, and one while they are being appended
 	done    chan struct{} // has room for the one token
 }
@@ -67,6 +69,8 @@ func (p *producing) release() {
 // Ready implements listen.Pending.
 func (p *producing) Ready() bool { return len(p.done) > 0 }
 
+func (p *producing) throttle(d time.Duration) { p.held = max(p.held, d) }
+
 // Finish implements listen.Pending.
 func (p *producing) Finish(ctx context.Context, o *listen.Out) error {
 	defer p.frame.Release()
@@ -80,6 +84,7 @@ func (p *producing) Finish(ctx context.Context, o *listen.Out) error {
 			p.s.refuse(a.part, a.err)
 		}
 	}
+	p.resp.ThrottleTimeMs = throttleMs(p.held)
 	o.SetBytes(wire.AppendResponseFrame(o.Bytes(), p.corr, &p.resp, p.version))
 	p.s.Requests.Response(wire.KeyProduce, &p.resp)
 	p.recycle()
@@ -90,7 +95,7 @@ func (p *producing) Finish(ctx context.Context, o *listen.Out) error {
 func (p *producing) recycle() {
 	p.resp.Reset()
 	clear(p.acks)
-	p.frame = nil
+	p.frame, p.held = nil, 0
 	producings.Put(p)
 }
 
@@ -147,6 +152,7 @@ func produce(r *request) (listen.Pending, error) {
 	p.s, p.corr, p.version, p.frame = r.s, r.corr, r.version, r.frame
 	p.build(req)
 	p.left.Store(1)
+	p.throttle(r.payer().charge(quota.Produce, len(r.body)))
 	failed, err := r.appendAll(req, p)
 	p.release()
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/streambus/streambus/broker/internal/listen"
 	"github.com/streambus/streambus/broker/internal/meta"
 	"github.com/streambus/streambus/broker/internal/partition"
+	"github.com/streambus/streambus/broker/internal/quota"
 	"github.com/streambus/streambus/engine"
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/wire"
@@ -25,6 +26,8 @@ type fetching struct {
 	req      wire.FetchRequest
 	asked    []wire.FetchRequestTopic // what is read: of the request, or of its session
 	session  *fetchSession            // nil: none, or one yet to be made
+	payer    payer
+	held     time.Duration // for how long the client is held up (throttle.go)
 	resp     wire.FetchResponse
 	spans    []engine.Span          // one per partition, in order; empty where there is nothing
 	from     []*partition.Partition // of each span; nil where there is nothing
@@ -43,7 +46,7 @@ func fetch(r *request) (listen.Pending, error) {
 	if err := f.req.Decode(r.version, r.body); err != nil {
 		return nil, err
 	}
-	f.asked = f.req.Topics
+	f.asked, f.payer = f.req.Topics, r.payer()
 	f.s, f.corr, f.version, f.frame = r.s, r.corr, r.version, r.frame
 	f.deadline = time.Now().Add(time.Duration(f.req.MaxWaitMs) * time.Millisecond)
 	r.frame.Retain()
@@ -52,6 +55,8 @@ func fetch(r *request) (listen.Pending, error) {
 
 // Ready implements listen.Pending: it is not known without reading.
 func (f *fetching) Ready() bool { return false }
+
+func (f *fetching) throttle(d time.Duration) { f.held = max(f.held, d) }
 
 // Finish implements listen.Pending.
 func (f *fetching) Finish(ctx context.Context, o *listen.Out) error {
@@ -62,6 +67,10 @@ func (f *fetching) Finish(ctx context.Context, o *listen.Out) error {
 	} else if err := f.answer(ctx); err != nil {
 		return err
 	}
+	if f.bytes > 0 {
+		f.throttle(f.payer.charge(quota.Fetch, f.bytes))
+	}
+	f.resp.ThrottleTimeMs = throttleMs(f.held)
 	var buf []byte
 	buf, f.cuts = wire.AppendFetchFrame(o.Bytes(), f.cuts[:0], f.corr, &f.resp, f.version)
 	o.SetBytes(buf)
@@ -119,10 +128,16 @@ func (f *fetching) answer(ctx context.Context) error {
 	if f.session != nil {
 		f.asked = whole
 	}
-	if err := f.poll(ctx); err != nil {
+	owed := f.payer.debt(quota.Fetch)
+	if f.throttle(owed); owed > 0 {
+		f.resp.Topics = f.resp.Topics[:0]
+	} else if err := f.poll(ctx); err != nil {
 		return err
 	}
 	switch {
+	case f.session != nil && owed > 0:
+	case owed > 0:
+		return nil
 	case f.session != nil:
 		f.s.sessions.finish(f.session, &f.resp)
 	case f.req.SessionEpoch == 0:
