@@ -171,6 +171,23 @@ func TestDamagedPartitionIsOffline(t *testing.T) {
 	if len(fetched.Topics[0].Partitions[0].Records) == 0 {
 		t.Errorf("the other partition: %+v", fetched)
 	}
+	for kind, want := range map[int8]wire.ErrorCode{wire.ElectionPreferred: wire.CodePreferredLeaderNotAvailable, wire.ElectionUnclean: wire.CodeEligibleLeadersNotAvailable} {
+		var elected wire.ElectLeadersResponse
+		c.call(2, &wire.ElectLeadersRequest{ElectionType: kind}, &elected)
+		if len(elected.Topics) != 1 || len(elected.Topics[0].Partitions) != 1 || elected.Topics[0].Partitions[0].ErrorCode != want {
+			t.Errorf("election %d: %+v, want %v for partition 0 alone", kind, elected, want)
+		}
+	}
+	var trimmed wire.DeleteRecordsResponse
+	c.call(2, &wire.DeleteRecordsRequest{Topics: []wire.DeleteRecordsRequestTopic{{Name: "t", Partitions: []wire.DeleteRecordsRequestPartition{{Offset: -1}}}}}, &trimmed)
+	if p := trimmed.Topics[0].Partitions[0]; p.ErrorCode != wire.CodeKafkaStorageError || p.LowWatermark != -1 {
+		t.Errorf("delete records of the damaged one: %+v", p)
+	}
+	var pages wire.DescribeTopicPartitionsResponse
+	c.call(0, &wire.DescribeTopicPartitionsRequest{ResponsePartitionLimit: 10}, &pages)
+	if p := pages.Topics[0].Partitions[0]; p.LeaderID != -1 || p.ErrorCode != wire.CodeLeaderNotAvailable || len(p.OfflineReplicas) != 1 {
+		t.Errorf("%+v", p)
+	}
 }
 
 func flip(t *testing.T, path string, at int) {
