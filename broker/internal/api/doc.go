@@ -21,6 +21,6 @@
 //	A5  What is advertised is what the table has, and nothing else is answered. It contains the exact versions that old clients
 //	    probe for; Produce 0 to 2 are advertised and refused.
 //
-// Not here yet: the quota of fetched bytes (it can be set, and holds nobody up; the others do: throttle.go), authorisation (all is allowed:
-// requests about ACLs hear that there is no authorizer), SASL (a listener in the clear has nothing to log in to).
+// Not here yet: authorisation (all is allowed: requests about ACLs hear that there is no authorizer), SASL (a listener in the clear has
+// nothing to log in to).
 package api
