@@ -37,6 +37,12 @@ benchmark-storage: ## the engine against bare I/O, about 4 minutes; BENCHTIME=30
 	$(GO) run ./bench/record -name storage $(if $(RECORD),-record) -- -tags $(TAGS) -ldflags=$(LDFLAGS) -run '^$$' \
 		-bench '$(or $(BENCH),^BenchmarkStorage_)' -benchtime $(COUNT)x -timeout 60m ./engine -args -storage.round=$(BENCHTIME)
 
+.PHONY: benchmark-client
+benchmark-client: BENCHTIME ?= 1s
+benchmark-client: COUNT ?= 7
+benchmark-client: build ## the broker's program from outside, beside a bare sink, about 2 minutes; BENCHTIME=1s COUNT=7 BENCH=regexp RECORD=1
+	$(GO) run ./bench/record -name client $(if $(RECORD),-record) -- -run '^$$' -bench '$(or $(BENCH),.)' -benchtime $(COUNT)x -timeout 60m ./bench -args -round=$(BENCHTIME)
+
 # CRASH_STATES: crash points of random histories; KILLS: kill -9 of a process; POWERCUTS: for each file system; FILLS: of a full
 # disk; FAULTS: histories of which every operation is made to fail; FLIPS: bits flipped, -1 is every one (about an hour); LIES:
 # histories within which each planted bug must be caught. POWERCUTS and FILLS need root, loop devices, mkfs.ext4 and mkfs.xfs.
