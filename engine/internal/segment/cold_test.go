@@ -66,6 +66,7 @@ func TestCheckColdServesNothingUnseen(t *testing.T) {
 	if testing.Short() {
 		steps = 40
 	}
+	found, passed := 0, 0
 	for round := range 6 {
 		d := disk.NewMem()
 		var sizes []int
@@ -93,7 +94,6 @@ func TestCheckColdServesNothingUnseen(t *testing.T) {
 		if err := x.CheckCold(0, x.size); err != nil || file.reads > 0 != (round >= 4) {
 			t.Fatalf("%d pages are read at first, %v", file.reads, err)
 		}
-		found, passed := 0, 0
 		for range steps {
 			for range rng.IntN(200) {
 				delete(file.memory, rng.Int64N(s.size/disk.PageSize+1))
@@ -130,10 +130,10 @@ func TestCheckColdServesNothingUnseen(t *testing.T) {
 				delete(file.memory, at/disk.PageSize)
 			}
 		}
-		if passed < steps/8 || found < steps/80 {
-			t.Errorf("%d ranges passed, %d were bad", passed, found)
-		}
 		s.file = file.File
 		release(t, s)
+	}
+	if passed < steps || found < steps/10 {
+		t.Errorf("%d ranges passed, %d were bad: next to nothing was tried", passed, found)
 	}
 }
