@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/streambus/streambus/engine"
 	"github.com/streambus/streambus/engine/disk"
@@ -72,7 +73,12 @@ func (f *filler) open() {
 
 func (f *filler) attach(name string, l *playedLog) {
 	l.w = &watch{Watcher: victim.NewWatcher()}
-	log, err := f.e.OpenLog(name, engine.LogOptions{Observer: l.w, SegmentBytes: 4 << 20, MaxBatchBytes: 256 << 10})
+	o := engine.LogOptions{Observer: l.w, SegmentBytes: 4 << 20, MaxBatchBytes: 256 << 10}
+	log, err := f.e.OpenLog(name, o)
+	for n := 0; errors.Is(err, engine.ErrFull) && n < 1000; n++ { // the files of a log that was dropped go in the background
+		time.Sleep(10 * time.Millisecond)
+		log, err = f.e.OpenLog(name, o)
+	}
 	if err != nil {
 		f.t.Fatalf("OpenLog: %v", err)
 	}
