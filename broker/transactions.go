@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/streambus/streambus/broker/internal/group"
+	"github.com/streambus/streambus/broker/internal/partition"
 	"github.com/streambus/streambus/broker/internal/topics"
 	"github.com/streambus/streambus/broker/internal/txn"
 	"github.com/streambus/streambus/engine"
@@ -43,7 +44,7 @@ func (b *Broker) offsetsOf(ctx context.Context, id string) (at txn.TopicPartitio
 			return at, err
 		}
 	}
-	return txn.TopicPartition{Topic: topics.OffsetsTopic, Partition: int32(group.PartitionFor(id, t.Partitions))}, nil
+	return txn.TopicPartition{Topic: topics.OffsetsTopic, Partition: int32(partition.ForKey(id, t.Partitions))}, nil
 }
 
 // partitionsOf are the partitions of one of the broker's own topics, as logs of what a room wants; none when there is no such topic and it

@@ -52,18 +52,25 @@ func (r *request) listCode(err error) wire.ErrorCode {
 }
 
 func (r *request) listOne(topic string, in wire.ListOffsetsRequestPartition, isolation int8, out *wire.ListOffsetsResponsePartition) error {
-	t := r.s.Topics.Topic(topic)
-	if t == nil {
-		return noTopic(topic)
-	}
-	p, err := t.Partition(in.PartitionIndex)
+	p, err := r.s.led(topic, in.PartitionIndex, batch.Epoch(in.CurrentLeaderEpoch))
 	if err != nil {
 		return err
 	}
-	if err := p.CheckEpoch(batch.Epoch(in.CurrentLeaderEpoch)); err != nil {
-		return err
-	}
 	return r.find(p, in.Timestamp, isolation, out)
+}
+
+// led is a partition that is led in the epoch that a client knows, if it says which. Errors: topics.ErrNoTopic, topics.ErrPartition,
+// topics.ErrOffline, partition.ErrFencedEpoch, partition.ErrUnknownEpoch.
+func (s *Server) led(topic string, index int32, epoch batch.Epoch) (*partition.Partition, error) {
+	t := s.Topics.Topic(topic)
+	if t == nil {
+		return nil, noTopic(topic)
+	}
+	p, err := t.Partition(index)
+	if err != nil {
+		return nil, err
+	}
+	return p, p.CheckEpoch(epoch)
 }
 
 // find fills in the offset for a timestamp; no such record leaves it at -1, which is no error.

@@ -28,15 +28,8 @@ func offsetForLeaderEpoch(r *request) (listen.Pending, error) {
 }
 
 func (r *request) epochEnd(topic string, in wire.OffsetForLeaderEpochRequestPartition, out *wire.OffsetForLeaderEpochResponsePartition) error {
-	t := r.s.Topics.Topic(topic)
-	if t == nil {
-		return noTopic(topic)
-	}
-	p, err := t.Partition(in.PartitionIndex)
+	p, err := r.s.led(topic, in.PartitionIndex, batch.Epoch(in.CurrentLeaderEpoch))
 	if err != nil {
-		return err
-	}
-	if err := p.CheckEpoch(batch.Epoch(in.CurrentLeaderEpoch)); err != nil {
 		return err
 	}
 	if asked := batch.Epoch(in.LeaderEpoch); asked == p.Epoch() { // it goes on

@@ -275,7 +275,7 @@ func TestOffsetsAreLoaded(t *testing.T) {
 	}
 	b.Add(time.Now(), key, nil) // a tombstone
 	b.Add(time.Now(), []byte{0, 11, 0, 1, 'g'}, []byte("a share group of a real Kafka"))
-	if _, err := shelves[PartitionFor("group 0", 3)].Append(b.Batch(), nil, partition.NewFuture()); err != nil {
+	if _, err := shelves[partition.ForKey("group 0", 3)].Append(b.Batch(), nil, partition.NewFuture()); err != nil {
 		t.Fatal(err)
 	}
 	again := startOn(t, Limits{}, shelves...)
@@ -297,7 +297,7 @@ func TestOffsetsAreLoaded(t *testing.T) {
 // Java: Math.abs("…".hashCode()) % n.
 func TestPartitionForIsKafkas(t *testing.T) {
 	for group, want := range map[string]int{"": 0, "a": 47, "console-consumer-1": 24, "hello": 22, "ä": 28, "polygenelubricants": 0, "😀group": 32} {
-		if got := PartitionFor(group, 50); got != want {
+		if got := partition.ForKey(group, 50); got != want {
 			t.Errorf("%q: %d, want %d", group, got, want)
 		}
 	}

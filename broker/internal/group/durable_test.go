@@ -147,7 +147,7 @@ func TestTransactionalOffsets(t *testing.T) {
 	end := func(c *Coordinator, p Producer, commit bool) {
 		t.Helper()
 		f := partition.NewFuture()
-		if err := errors.Join(c.Offsets.Marker(t.Context(), PartitionFor(g, 3), p, 0, commit, f), f.Wait(t.Context())); err != nil {
+		if err := errors.Join(c.Offsets.Marker(t.Context(), partition.ForKey(g, 3), p, 0, commit, f), f.Wait(t.Context())); err != nil {
 			t.Fatal(err)
 		}
 	}

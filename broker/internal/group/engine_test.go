@@ -48,7 +48,7 @@ func TestOnTheEngine(t *testing.T) {
 	}
 	end := func(p Producer, commit bool) error {
 		f := partition.NewFuture()
-		if err := c.Offsets.Marker(t.Context(), PartitionFor("classic", 2), p, 3, commit, f); err != nil {
+		if err := c.Offsets.Marker(t.Context(), partition.ForKey("classic", 2), p, 3, commit, f); err != nil {
 			return err
 		}
 		return f.Wait(t.Context())

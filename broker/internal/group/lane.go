@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-	"unicode/utf16"
 
 	"github.com/streambus/streambus/broker/internal/group/record"
 	"github.com/streambus/streambus/broker/internal/partition"
@@ -113,23 +112,11 @@ func (o *Offsets) laneOf(ctx context.Context, group string) (*lane, error) {
 	if len(all) == 0 {
 		return nil, fmt.Errorf("%w: __consumer_offsets has no partitions", ErrNotAvailable)
 	}
-	return all[PartitionFor(group, len(all))], nil
+	return all[partition.ForKey(group, len(all))], nil
 }
 
 // Prepare makes __consumer_offsets if it is not there.
 func (o *Offsets) Prepare(ctx context.Context) error {
 	_, err := o.lanes(ctx, true)
 	return err
-}
-
-// PartitionFor is where Kafka keeps a group among n partitions: the absolute value of Java's String.hashCode, modulo n.
-func PartitionFor(group string, n int) int {
-	var h int32
-	for _, unit := range utf16.Encode([]rune(group)) {
-		h = 31*h + int32(unit)
-	}
-	if h == -1<<31 {
-		return 0 // Kafka's Utils.abs
-	}
-	return int(max(h, -h)) % n
 }

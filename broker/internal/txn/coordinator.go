@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf16"
 
 	"github.com/streambus/streambus/broker/internal/partition"
 	"github.com/streambus/streambus/engine"
@@ -170,19 +169,7 @@ func (c *Coordinator) logOf(ctx context.Context, id string) (Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: __transaction_state: %v", ErrNotAvailable, err)
 	}
-	return all[PartitionFor(id, len(all))], nil
-}
-
-// PartitionFor is where Kafka keeps a transactional id among n partitions: the absolute value of Java's String.hashCode, modulo n.
-func PartitionFor(id string, n int) int {
-	var h int32
-	for _, unit := range utf16.Encode([]rune(id)) {
-		h = 31*h + int32(unit)
-	}
-	if h == -1<<31 {
-		return 0 // Kafka's Utils.abs
-	}
-	return int(max(h, -h)) % n
+	return all[partition.ForKey(id, len(all))], nil
 }
 
 // step runs the core on one event and does what it says. It is false when the id is dead, and then answer is not called.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/streambus/streambus/broker/internal/partition"
 	"github.com/streambus/streambus/engine"
 	"github.com/streambus/streambus/engine/batch"
 	"go.uber.org/goleak"
@@ -27,7 +28,7 @@ func TestTransactionsOutliveARestart(t *testing.T) {
 			t.Fatalf("%+v, %v", want, err)
 		}
 		c.Close()
-		if n := r.shelves[PartitionFor("id", 4)].count(); n != 3 {
+		if n := r.shelves[partition.ForKey("id", 4)].count(); n != 3 {
 			t.Errorf("%d records in the partition of the id, want 3", n)
 		}
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/streambus/streambus/broker/internal/partition"
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -208,13 +209,13 @@ func TestPartitionFor(t *testing.T) {
 		{"polygenelubricants", 50, 0}, // hashes to the smallest int
 		{"\U0001F600", 1 << 30, 1772899},
 	} {
-		if got := PartitionFor(c.id, c.n); got != c.want {
+		if got := partition.ForKey(c.id, c.n); got != c.want {
 			t.Errorf("%q among %d: %d, want %d", c.id, c.n, got, c.want)
 		}
 	}
 	seen := map[int]bool{}
 	for i := range 500 {
-		seen[PartitionFor(fmt.Sprint("id-", i), 50)] = true
+		seen[partition.ForKey(fmt.Sprint("id-", i), 50)] = true
 	}
 	if len(seen) < 40 {
 		t.Errorf("500 ids fall on %d of 50 partitions", len(seen))
