@@ -9,6 +9,7 @@ import (
 	"github.com/streambus/streambus/broker/internal/group"
 	"github.com/streambus/streambus/broker/internal/listen"
 	"github.com/streambus/streambus/broker/internal/partition"
+	"github.com/streambus/streambus/broker/internal/topics"
 	"github.com/streambus/streambus/engine"
 	"github.com/streambus/streambus/engine/batch"
 	"github.com/streambus/streambus/wire"
@@ -58,22 +59,31 @@ func (r *request) commitShape(req *wire.OffsetCommitRequest) (*wire.OffsetCommit
 		topic, err := r.s.topic([]byte(t.Name), t.TopicID, r.version >= 10)
 		for j, p := range t.Partitions {
 			out.Partitions[j].PartitionIndex = p.PartitionIndex
-			switch {
-			case err != nil:
+			if err != nil {
 				out.Partitions[j].ErrorCode = r.s.codeOf(err)
-			case p.PartitionIndex < 0 || int(p.PartitionIndex) >= topic.Partitions:
-				out.Partitions[j].ErrorCode = wire.CodeUnknownTopicOrPartition
-			case len(deref(p.CommittedMetadata)) > maxMetadata:
-				out.Partitions[j].ErrorCode = wire.CodeOffsetMetadataTooLarge
-			default:
-				all = append(all, group.Committed{
-					TopicPartition: group.TopicPartition{Topic: topic.Name, Partition: p.PartitionIndex},
-					Offset:         batch.Offset(p.CommittedOffset), Epoch: batch.Epoch(p.CommittedLeaderEpoch), Metadata: deref(p.CommittedMetadata),
-				})
+				continue
+			}
+			c := group.Committed{
+				TopicPartition: group.TopicPartition{Topic: topic.Name, Partition: p.PartitionIndex},
+				Offset:         batch.Offset(p.CommittedOffset), Epoch: batch.Epoch(p.CommittedLeaderEpoch), Metadata: deref(p.CommittedMetadata),
+			}
+			if out.Partitions[j].ErrorCode = uncommittable(topic, c, maxMetadata); out.Partitions[j].ErrorCode == wire.CodeNone {
+				all = append(all, c)
 			}
 		}
 	}
 	return resp, all
+}
+
+// uncommittable says why an offset cannot be committed, for itself or in a transaction; none when it can.
+func uncommittable(topic *topics.Topic, c group.Committed, maxMetadata int) wire.ErrorCode {
+	switch {
+	case topic == nil || c.Partition < 0 || int(c.Partition) >= topic.Partitions:
+		return wire.CodeUnknownTopicOrPartition
+	case len(c.Metadata) > maxMetadata:
+		return wire.CodeOffsetMetadataTooLarge
+	}
+	return wire.CodeNone
 }
 
 // commitFailed puts err in every partition that had no error of its own. The codes are those that Kafka's coordinator turns

@@ -65,6 +65,7 @@ func (r *request) txnCommit(req *wire.TxnOffsetCommitRequest, all []group.Commit
 func (r *request) txnCommitShape(req *wire.TxnOffsetCommitRequest) (*wire.TxnOffsetCommitResponse, []group.Committed) {
 	resp := &wire.TxnOffsetCommitResponse{Topics: make([]wire.TxnOffsetCommitResponseTopic, len(req.Topics))}
 	var all []group.Committed
+	maxMetadata := r.s.maxOffsetMetadata()
 	for i, t := range req.Topics {
 		out := &resp.Topics[i]
 		out.Name = t.Name
@@ -72,16 +73,12 @@ func (r *request) txnCommitShape(req *wire.TxnOffsetCommitRequest) (*wire.TxnOff
 		topic := r.s.Topics.Topic(t.Name)
 		for j, p := range t.Partitions {
 			out.Partitions[j].PartitionIndex = p.PartitionIndex
-			switch {
-			case topic == nil || p.PartitionIndex < 0 || int(p.PartitionIndex) >= topic.Partitions:
-				out.Partitions[j].ErrorCode = wire.CodeUnknownTopicOrPartition
-			case len(deref(p.CommittedMetadata)) > r.s.maxOffsetMetadata():
-				out.Partitions[j].ErrorCode = wire.CodeOffsetMetadataTooLarge
-			default:
-				all = append(all, group.Committed{
-					TopicPartition: group.TopicPartition{Topic: t.Name, Partition: p.PartitionIndex},
-					Offset:         batch.Offset(p.CommittedOffset), Epoch: batch.Epoch(p.CommittedLeaderEpoch), Metadata: deref(p.CommittedMetadata),
-				})
+			c := group.Committed{
+				TopicPartition: group.TopicPartition{Topic: t.Name, Partition: p.PartitionIndex},
+				Offset:         batch.Offset(p.CommittedOffset), Epoch: batch.Epoch(p.CommittedLeaderEpoch), Metadata: deref(p.CommittedMetadata),
+			}
+			if out.Partitions[j].ErrorCode = uncommittable(topic, c, maxMetadata); out.Partitions[j].ErrorCode == wire.CodeNone {
+				all = append(all, c)
 			}
 		}
 	}
