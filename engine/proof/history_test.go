@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/streambus/streambus/engine"
 	"github.com/streambus/streambus/engine/batch"
@@ -171,7 +172,7 @@ func (p *player) append(l *playedLog) error {
 	l.seq++
 	l.sent = append(l.sent, sentBatch{id, at.Base, at.Last + 1})
 	if p.rng.IntN(3) > 0 {
-		_ = p.failed("flush "+l.name, l.w.Wait(at.Last+1))
+		p.operated(func() { _ = p.failed("flush "+l.name, l.w.Wait(at.Last+1)) })
 		return p.note(l)
 	}
 	return nil
@@ -228,6 +229,18 @@ func (p *player) read(l *playedLog) error {
 	return nil
 }
 
+// operatorDelay is when somebody makes room for a commit log that waits for a checkpoint, for which there is none. The engine tries
+// again every second.
+const operatorDelay = 3 * time.Second
+
+// operated does what may have to wait until there is room, for as long as it takes an operator to see to that.
+func (p *player) operated(f func()) {
+	if p.heal != nil {
+		defer time.AfterFunc(operatorDelay, p.heal).Stop()
+	}
+	f()
+}
+
 func (p *player) drop(name string) {
 	l := p.logs[name]
 	if l == nil {
@@ -236,7 +249,9 @@ func (p *player) drop(name string) {
 	m := mark{p.l.life, l.inc}
 	p.l.dropping(name, m)
 	_ = p.note(l)
-	if p.failed("Drop "+name, p.e.Drop(name)) != nil {
+	var err error
+	p.operated(func() { err = p.failed("Drop "+name, p.e.Drop(name)) })
+	if err != nil {
 		return
 	}
 	p.l.dropped(name, m)
