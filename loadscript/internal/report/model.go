@@ -79,7 +79,14 @@ type Scenario struct {
 	Notes      []string           `json:"notes,omitempty"`
 	Curves     []Curve            `json:"curves"`
 	Config     plan.Scenario      `json:"plan"`
-	Peaks      map[string]float64 `json:"peaks,omitempty"` // "in_flight", "lag", "unavailable_ns"
+	Peaks      map[string]float64 `json:"peaks,omitempty"`      // "in_flight", "lag", "unavailable_ns"
+	Events     []Event            `json:"events,omitempty"`     // in order of time: faults, rebalances, leader changes
+	Recoveries []Recovery         `json:"recoveries,omitempty"` // one for each fault that was applied
+	Silences   []Silence          `json:"silences,omitempty"`   // stretches without an answer, by partition
+	Heat       *Heat              `json:"heat,omitempty"`       // produce.latency over time
+	Trends     []Trend            `json:"trends,omitempty"`
+	Probes     []Probe            `json:"probes,omitempty"`   // find_max_rate: the rates that were tried
+	MaxRate    float64            `json:"max_rate,omitempty"` // find_max_rate: the highest that held
 }
 
 // Stage is a stretch of the schedule with what happened in it. The warm-up, if any, is left out of every number.
@@ -188,6 +195,81 @@ type Threshold struct {
 	Detail  string  `json:"detail,omitempty"`
 }
 
+// Event is something that happened while a scenario ran. It is also a line of events.jsonl.
+type Event struct {
+	TNs    int64  `json:"t_ns"`             // since the first record was due
+	EndNs  int64  `json:"end_ns,omitempty"` // 0: a moment, or not over
+	Kind   string `json:"kind"`             // "stage", "fault", "rebalance", "leader", "phase", "abort"
+	Name   string `json:"name"`             // "kill leader(payments/0)", a stage, a group
+	Target string `json:"target,omitempty"` // who was struck: "broker 2 (127.0.0.1:9092)"
+	Detail string `json:"detail,omitempty"`
+	Error  string `json:"error,omitempty"` // a fault that could not be applied
+}
+
+// Recovery is how the cluster took a fault.
+type Recovery struct {
+	Fault         string `json:"fault"`
+	Target        string `json:"target"`
+	BeginNs       int64  `json:"begin_ns"`
+	EndNs         int64  `json:"end_ns"`           // when the fault was healed
+	UnavailableNs int64  `json:"unavailable_ns"`   // longest silence of a partition that the fault began or met
+	RecoveryNs    int64  `json:"recovery_ns"`      // from EndNs until rate and p99 were back inside the band of before; -1: never
+	Detail        string `json:"detail,omitempty"` // the band: "rate 2.9k to 3.1k/s, p99 below 24ms"
+}
+
+// Silence is a stretch in which records of a partition waited and none was acknowledged.
+type Silence struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	BeginNs   int64  `json:"begin_ns"`
+	EndNs     int64  `json:"end_ns"`
+}
+
+// Heat is a latency heat map: how many records had a latency between two edges in each stretch of time. At most 600 columns.
+type Heat struct {
+	EdgesNs []int64   `json:"edges_ns"` // ascending; row i is [EdgesNs[i], EdgesNs[i+1])
+	WidthNs int64     `json:"width_ns"` // of a column
+	Columns [][]int64 `json:"columns"`  // counts by row
+}
+
+// Trend is the judgement of a slope.
+type Trend struct {
+	Expr  string  `json:"expr"`
+	Slope float64 `json:"slope"` // in the trend's unit
+	Shown string  `json:"shown"`
+	Pass  bool    `json:"pass"`
+	Weak  bool    `json:"weak"` // too short a run to say
+}
+
+// Probe is one rate that find_max_rate tried.
+type Probe struct {
+	Rate   float64 `json:"rate"`
+	Pass   bool    `json:"pass"`
+	Detail string  `json:"detail"` // what held or did not: "produce.latency.p99 = 12ms < 20ms"
+}
+
+// Broker is one second of one broker's process. Fields that cannot be known are -1.
+type Broker struct {
+	ID         int32   `json:"id"`
+	CPU        float64 `json:"cpu"` // cores in use
+	RSS        int64   `json:"rss_bytes"`
+	DiskRead   float64 `json:"disk_read"` // bytes per second, as all rates here
+	DiskWrite  float64 `json:"disk_write"`
+	NetIn      float64 `json:"net_in"`
+	NetOut     float64 `json:"net_out"`
+	FDs        int64   `json:"fds"`
+	Goroutines int64   `json:"goroutines"`
+}
+
+// Sink takes what a run measures while it goes, so that memory does not grow with the length of the run and what was measured
+// survives a run that ends badly. It is called from one goroutine at a time. The histograms belong to the caller and are valid
+// during the call only; errors are kept and returned by whoever closes the sink.
+type Sink interface {
+	Begin(scenario string, started time.Time)
+	Second(row Second, latencies map[string]*hist.Histogram) // by metric: "produce.latency", …
+	Event(e Event)
+}
+
 // Validity says whether the numbers are about the broker.
 type Validity struct {
 	Valid    bool      `json:"valid"`
@@ -207,22 +289,26 @@ type Finding struct {
 // Second is one row of the time series. TNs is its end; it is WidthNs long, a second as a rule. Latencies are those of records
 // acknowledged or delivered in it.
 type Second struct {
-	TNs       int64     `json:"t_ns"`
-	WidthNs   int64     `json:"width_ns"`
-	Offered   float64   `json:"offered"` // records, as all counts here
-	Handed    int64     `json:"handed"`
-	Acked     int64     `json:"acked"`
-	Errors    int64     `json:"errors"`
-	Dropped   int64     `json:"dropped"`
-	Delivered int64     `json:"delivered"`
-	InFlight  int64     `json:"in_flight"`
-	Lag       int64     `json:"lag"`
-	Produce   Quantiles `json:"produce"`
-	Service   Quantiles `json:"service"`
-	Delay     Quantiles `json:"delay"`
-	E2E       Quantiles `json:"e2e"`
-	GenCPU    float64   `json:"generator_cpu"` // cores in use
-	BrokerCPU float64   `json:"broker_cpu"`    // cores in use; -1: not known
+	TNs       int64            `json:"t_ns"`
+	WidthNs   int64            `json:"width_ns"`
+	Offered   float64          `json:"offered"` // records, as all counts here
+	Handed    int64            `json:"handed"`
+	Acked     int64            `json:"acked"`
+	Errors    int64            `json:"errors"`
+	Dropped   int64            `json:"dropped"`
+	Delivered int64            `json:"delivered"`
+	InFlight  int64            `json:"in_flight"`
+	Lag       int64            `json:"lag"`
+	Produce   Quantiles        `json:"produce"`
+	Service   Quantiles        `json:"service"`
+	Delay     Quantiles        `json:"delay"`
+	E2E       Quantiles        `json:"e2e"`
+	GenCPU    float64          `json:"generator_cpu"` // cores in use
+	BrokerCPU float64          `json:"broker_cpu"`    // cores in use, all brokers; -1: not known
+	Brokers   []Broker         `json:"brokers,omitempty"`
+	Lags      map[string]int64 `json:"lags,omitempty"` // by group, or topic for a direct reader
+	GenRSS    int64            `json:"generator_rss_bytes,omitempty"`
+	GCPauseNs int64            `json:"gc_pause_ns,omitempty"` // of the generator in this second, all together
 }
 
 // Quantiles is a closed second of one latency.
@@ -257,5 +343,6 @@ type Snapshot struct {
 	Dropped  int64
 	InFlight int64
 	Lag      int64
-	Reads    bool // there is a consumer
+	Reads    bool   // there is a consumer
+	Fault    string // in force now
 }

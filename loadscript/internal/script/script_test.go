@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -75,8 +76,8 @@ scenario(
 	if d := cmp.Diff(p.Topic, s.Consume[0].Topic); d != "" {
 		t.Errorf("a topic named by a string is not the one described:\n%s", d)
 	}
-	if p.Producers != 4 || p.Value != (plan.Value{Kind: "bytes", Size: 2000, Compressible: 0.5}) || p.Acks != "1" || p.Idempotent ||
-		p.Compression != "zstd" || p.Linger != 5*time.Millisecond || p.BatchBytes != 64<<10 || p.Key != (plan.Key{Kind: "hot", N: 1000, Hot: 0.01, Share: 0.8}) {
+	if p.Producers != 4 || !reflect.DeepEqual(p.Value, plan.Value{Kind: "bytes", Size: 2000, Compressible: 0.5}) || p.Acks != "1" || p.Idempotent ||
+		p.Compression != "zstd" || p.Linger != 5*time.Millisecond || p.BatchBytes != 64<<10 || !reflect.DeepEqual(p.Key, plan.Key{Kind: "hot", N: 1000, Hot: 0.01, Share: 0.8}) {
 		t.Errorf("produce %+v", p)
 	}
 	c := s.Consume[0]
