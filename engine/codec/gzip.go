@@ -2,6 +2,7 @@ package codec
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"sync"
@@ -24,6 +25,9 @@ func decodeGzip(dst, src []byte, limit int) ([]byte, error) {
 		g.src.Reset(nil) // the pool must not hold the caller's bytes
 		gunzippers.Put(g)
 	}()
+	if n := len(src); n >= 4 && uint64(binary.LittleEndian.Uint32(src[n-4:])) > uint64(limit) {
+		return nil, tooLarge(limit) // the size of the last member (RFC 1952, ISIZE) alone: true or not, nobody can read it within the limit
+	}
 	g.src.Reset(src)
 	if err := g.r.Reset(&g.src); err != nil {
 		return nil, corrupt("gzip header: %v", err)

@@ -55,22 +55,61 @@ func decodeZstd(dst, src []byte, limit int) ([]byte, error) {
 	}
 }
 
-// zstdRoom is how much room to begin with: what the first frame says, as far as that can be, or a guess.
+// zstdRoom is how much room to begin with: what the frames say, as far as that can be, or a guess. Frames whose sizes alone go beyond the
+// limit are refused before anything is decompressed.
 func zstdRoom(src []byte, limit int) (int, error) {
 	if len(src) == 0 {
 		return 0, corrupt("zstd: no frame")
 	}
-	var h zstd.Header
-	if err := h.Decode(src); err != nil {
-		return 0, corrupt("zstd header: %v", err)
+	claimed, told := uint64(0), true
+	for rest := src; len(rest) > 0; {
+		var h zstd.Header
+		if err := h.Decode(rest); err != nil {
+			return 0, corrupt("zstd header: %v", err)
+		}
+		if claimed += h.FrameContentSize; h.FrameContentSize > uint64(limit) || claimed > uint64(limit) {
+			return 0, tooLarge(limit)
+		}
+		told = told && (h.HasFCS || h.Skippable)
+		size, ok := zstdFrame(rest, &h)
+		if !ok {
+			return 0, corrupt("zstd: a frame ends too soon")
+		}
+		rest = rest[size:]
 	}
-	if !h.HasFCS {
+	if !told {
 		return min(max(4*len(src), firstRoom), limit), nil
 	}
-	if h.FrameContentSize > uint64(limit) {
-		return 0, tooLarge(limit)
+	return min(int(claimed), zstdMaxRatio*len(src)), nil
+}
+
+// zstdFrame is how long a frame is, by the headers of its blocks (RFC 8878, 3.1.1.2); false when src ends before the frame does.
+//
+//	bits   0        1..2                                  3..23
+//	       last     0 raw, 1 one byte repeated, 2 packed   bytes that follow (1 for type 1)
+func zstdFrame(src []byte, h *zstd.Header) (size int, ok bool) {
+	if h.Skippable {
+		size = h.HeaderSize + int(h.SkippableSize)
+		return size, size <= len(src)
 	}
-	return min(int(h.FrameContentSize), zstdMaxRatio*len(src)), nil
+	for size = h.HeaderSize; ; {
+		if len(src)-size < 3 {
+			return 0, false
+		}
+		word := int(src[size]) | int(src[size+1])<<8 | int(src[size+2])<<16
+		n := word >> 3
+		if word>>1&3 == 1 {
+			n = 1
+		}
+		size += 3 + n
+		if word&1 != 0 {
+			break
+		}
+	}
+	if h.HasCheckSum {
+		size += 4
+	}
+	return size, size <= len(src)
 }
 
 var zstdEncoders = sync.Pool{New: func() any {

@@ -71,7 +71,7 @@ control characters in records are shown as \x1b and the like. With --format json
 				}
 				return out.Flush()
 			})
-			fmt.Fprintln(c.ErrOrStderr(), n, "records")
+			fmt.Fprintln(c.ErrOrStderr(), plural(n, "record"))
 			return err
 		}),
 	}

@@ -22,8 +22,8 @@ var (
 	ErrReplicas = errors.New("not enough replicas are in sync")
 )
 
-// PlainBytes is the most that a batch is decompressed to.
-const PlainBytes = 64 << 20
+// PlainBytes is the most that a batch is decompressed to. A Java producer that is refused for its size splits the batch and sends the parts.
+const PlainBytes = 16 << 20
 
 // maxFaults bounds the list of bad records: one message is enough for the rest.
 const maxFaults = 100
@@ -116,8 +116,12 @@ var (
 	plain = sync.Pool{New: func() any { return new([]byte) }}
 )
 
-// keepBytes is how much memory a pool keeps for the next batch.
-const keepBytes = 4 << 20
+// keepBytes is how much memory a pool keeps for the next batch, until a garbage collection: what a bomb made it take, so that the next
+// one is refused within milliseconds.
+const keepBytes = PlainBytes + 256<<10
+
+// largePacked is from what size on a batch gets the largest buffer at once: growing to it step by step would take as much again, and longer.
+const largePacked = 64 << 10
 
 // open looks at each record, and compresses them anew where recode says so.
 func (r *Rules) open(b batch.Batch, recode bool, now int64) (batch.Batch, error) {
@@ -134,6 +138,9 @@ func (r *Rules) open(b batch.Batch, recode bool, now int64) (batch.Batch, error)
 	}()
 	open := b
 	if b.Codec() != batch.None {
+		if len(b) > largePacked && cap(*buf) < keepBytes {
+			*buf = make([]byte, 0, keepBytes)
+		}
 		*buf = append((*buf)[:0], make([]byte, batch.HeaderSize)...)
 		var err error
 		if *buf, err = codec.Decode(*buf, b.Codec(), b.Records(), PlainBytes); err != nil {
