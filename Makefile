@@ -56,6 +56,7 @@ crash: FLIPS ?= -1
 crash: LIES ?= 2000
 crash: ## try to lose data, for hours; CRASH_STATES=1000000 KILLS=5000 POWERCUTS=100 FILLS=100 FAULTS=10 FLIPS=-1 LIES=2000
 	$(GO) test -count=1 -v -timeout 24h ./engine -run '^TestCrashAnywhere$$' -crash.states=$(CRASH_STATES)
+	$(GO) test -count=1 -v -timeout 24h ./broker -run '^TestPowerCutAtEveryStep$$' -broker.cuts=-1
 	$(GO) test -count=1 -v -timeout 24h ./engine/proof -proof.kills=$(KILLS) -proof.powercuts=$(POWERCUTS) -proof.fills=$(FILLS) \
 		-proof.faults=$(FAULTS) -proof.flips=$(FLIPS) -proof.lies=$(LIES)
 

@@ -71,7 +71,11 @@ control characters in records are shown as \x1b and the like. With --format json
 				}
 				return out.Flush()
 			})
-			fmt.Fprintln(c.ErrOrStderr(), plural(n, "record"))
+			noun := "records"
+			if n == 1 {
+				noun = "record"
+			}
+			fmt.Fprintln(c.ErrOrStderr(), n, noun)
 			return err
 		}),
 	}
