@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // tools are what Kafka's own command-line tools do, each in a cell of its name.
@@ -30,7 +32,7 @@ var tools = []cell{
 	{"kafka-transactions", "list, describe-producers", []int16{61, 66}},
 	{"kafka-broker-api-versions", "names the broker's ranges", nil},
 	{"kafka-cluster", "cluster-id", nil},
-	{"kafka-dump-log", "reads a segment of the data directory: every record, no complaint", nil},
+	{"kafka-dump-log", "reads segments of the data directory: every record; offsets of groups and states of transactions with their decoders", nil},
 }
 
 // mains are the main classes behind bin/kafka-*.sh.
@@ -182,17 +184,61 @@ func (t cli) deleteRecords() error {
 	return t.says("low_watermark: 5000", "", "kafka-delete-records", "--offset-json-file", file)
 }
 
-// dumpLog has Kafka's reader read what the broker has on its disk. A broker may write it behind the acknowledgement.
+// dumpLog has Kafka's reader read what the broker has on its disk: records, what groups have committed, what transactions there were. A
+// broker may write it behind the acknowledgement.
 func (t cli) dumpLog() error {
+	id := t.prefix + "dumped"
+	if err := t.transaction(id); err != nil {
+		return err
+	}
+	for _, c := range []struct{ log, want, decoder string }{
+		{t.prefix + "data-0", "payload: v2", "--print-data-log"},
+		{"__consumer_offsets-", t.prefix + "console", "--offsets-decoder"},
+		{"__transaction_state-", id, "--transaction-log-decoder"},
+	} {
+		var err error
+		for range 5 {
+			if err = t.dumped(c.log, c.want, c.decoder); err == nil {
+				break
+			}
+			time.Sleep(time.Second)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t cli) dumped(log, want, decoder string) error {
 	var found []string
-	err := filepath.WalkDir(t.peer.dataDir, func(path string, _ os.DirEntry, err error) error {
-		if strings.Contains(path, t.prefix+"data-0") && strings.HasSuffix(path, ".log") {
+	err := filepath.WalkDir(t.peer.dataDir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".log") || !strings.HasPrefix(filepath.Base(filepath.Dir(path)), log) {
+			return err
+		}
+		if info, err := d.Info(); err == nil && info.Size() > 0 {
 			found = append(found, path)
 		}
-		return err
+		return nil
 	})
 	if err != nil || len(found) == 0 {
-		return fmt.Errorf("no segment of %sdata-0 below the data directory: %w", t.prefix, err)
+		return fmt.Errorf("no segment of %s below the data directory: %w", log, err)
 	}
-	return t.says("payload: v2", "", "kafka-dump-log", "--files", found[0], "--print-data-log")
+	return t.says(want, "", "kafka-dump-log", "--files", strings.Join(found, ","), decoder)
+}
+
+// transaction runs one.
+func (t cli) transaction(id string) error {
+	c, err := kgo.NewClient(kgo.SeedBrokers(t.peer.addr), kgo.TransactionalID(id))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.BeginTransaction(); err != nil {
+		return err
+	}
+	if err := c.ProduceSync(t.ctx, &kgo.Record{Topic: t.prefix + "perf", Value: []byte("in a transaction")}).FirstErr(); err != nil {
+		return err
+	}
+	return c.EndTransaction(t.ctx, kgo.TryCommit)
 }
