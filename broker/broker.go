@@ -172,7 +172,7 @@ func (b *Broker) serve(ln net.Listener) {
 	requests := &stat.Requests{}
 	handlers := api.New(api.Options{
 		NodeID: int32(c.Int("node.id")), Host: host, Port: int32(port), AutoCreate: c.Bool("auto.create.topics.enable"),
-		FetchMaxBytes: c.Int("fetch.max.bytes"), FetchSessions: c.Int("max.incremental.fetch.session.cache.slots"), Requests: requests, Store: b.topics.Store(), Topics: b.topics, Groups: b.groups,
+		FetchMaxBytes: c.Int("fetch.max.bytes"), FetchSessions: c.Int("max.incremental.fetch.session.cache.slots"), PagePartitions: c.Int("max.request.partition.size.limit"), Requests: requests, Store: b.topics.Store(), Topics: b.topics, Groups: b.groups,
 		Txns: b.txns, Markers: b.markers, OffsetsOf: b.offsetsOf,
 		Quotas: b.quotas,
 		Disk:   api.Disk{Dir: c.DataDir(), Usage: b.usage, Err: b.engine.Err},

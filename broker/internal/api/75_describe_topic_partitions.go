@@ -10,9 +10,6 @@ import (
 	"github.com/streambus/streambus/wire"
 )
 
-// maxPage is how many partitions one response describes at most: Kafka's max.request.partition.size.limit.
-const maxPage = 2000
-
 var errCursor = errors.New("the cursor's partition is negative")
 
 // describeTopicPartitions describes topics page by page (KIP-966). They are in order of name, and a cursor names the first partition that
@@ -28,7 +25,7 @@ func describeTopicPartitions(r *request) (listen.Pending, error) {
 		from = *req.Cursor
 	}
 	names := r.s.namesFrom(req.Topics, from.TopicName)
-	left := max(min(int(req.ResponsePartitionLimit), maxPage), 1)
+	left := max(min(int(req.ResponsePartitionLimit), r.s.PagePartitions), 1)
 	for _, name := range names {
 		first := 0
 		if name == from.TopicName {

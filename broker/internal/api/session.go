@@ -21,25 +21,26 @@ import (
 
 // Options configure a Server. All are required, but where it says otherwise.
 type Options struct {
-	NodeID        int32
-	Host          string // that clients are told
-	Port          int32
-	AutoCreate    bool
-	FetchMaxBytes int
-	FetchSessions int // at a time; 0: none are made
-	Store         *meta.Store
-	Topics        *topics.Catalog
-	Groups        *group.Coordinator
-	Txns          *txn.Coordinator
-	Markers       txn.Sink
-	Quotas        *quota.Manager // of clients; nil: nobody is held up
-	Disk          Disk
-	Quorum        func() Quorum                                                       // of the metadata
-	Levels        map[string]int16                                                    // of features that rooms have begun with and keep until the next start; others follow the metadata
-	OffsetsOf     func(ctx context.Context, group string) (txn.TopicPartition, error) // where a group's offsets lie
-	Requests      *stat.Requests                                                      // counts; nil: nobody looks at it
-	Logger        *slog.Logger
-	Draining      <-chan struct{} // closed when the broker goes down: long polls end
+	NodeID         int32
+	Host           string // that clients are told
+	Port           int32
+	AutoCreate     bool
+	FetchMaxBytes  int
+	FetchSessions  int // at a time; 0: none are made
+	PagePartitions int // in one DescribeTopicPartitions response
+	Store          *meta.Store
+	Topics         *topics.Catalog
+	Groups         *group.Coordinator
+	Txns           *txn.Coordinator
+	Markers        txn.Sink
+	Quotas         *quota.Manager // of clients; nil: nobody is held up
+	Disk           Disk
+	Quorum         func() Quorum                                                       // of the metadata
+	Levels         map[string]int16                                                    // of features that rooms have begun with and keep until the next start; others follow the metadata
+	OffsetsOf      func(ctx context.Context, group string) (txn.TopicPartition, error) // where a group's offsets lie
+	Requests       *stat.Requests                                                      // counts; nil: nobody looks at it
+	Logger         *slog.Logger
+	Draining       <-chan struct{} // closed when the broker goes down: long polls end
 }
 
 // Server answers requests. It has no state of its own.

@@ -100,6 +100,8 @@ var brokerDefs = []Def{
 		Doc: "The most connections open at once from one address."},
 	{Name: "max.incremental.fetch.session.cache.slots", Kind: Int, Default: "1000", Lo: 0, Hi: 100000,
 		Doc: "So many consumers have a fetch session at a time, by which they and the broker tell each other only what has changed; the others ask for everything each time. 0: nobody."},
+	{Name: "max.request.partition.size.limit", Kind: Int, Default: "2000", Lo: 1, Hi: 100000, Importance: Low,
+		Doc: "The most partitions that one DescribeTopicPartitions response describes, whatever the client asks for; it asks again for the rest."},
 	{Name: "node.id", Kind: Int, Default: "1", Lo: 0, Hi: maxInt32, Importance: High,
 		Doc: "This broker's id in the cluster."},
 	{Name: "num.partitions", Kind: Int, Default: "1", Lo: 1, Hi: 10000,
