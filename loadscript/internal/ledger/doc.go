@@ -6,9 +6,10 @@
 //	                                                               Topic --Judge--> Verdict
 //	reader   --Seen, Damaged, Foreign--> Reader (flow, partition) /
 //
-// A record's outcome is ok (acked), failed (the broker refused it: it must never appear) or unknown (a timeout, a broken
-// connection: it may appear once or not at all, and is never "lost"). Everything sent and neither acked nor failed is unknown.
-// The rules follow jepsen's Kafka workload.
+// A record's outcome is ok (acked), failed (the broker refused it: it must never appear), aborted (its transaction was: it must
+// not appear to a reader of committed records, and may to others) or unknown (a timeout, a broken connection: it may appear once
+// or not at all, and is never "lost"). Everything sent that is none of the others is unknown. The rules follow jepsen's Kafka
+// workload.
 //
 // Invariants:
 //
@@ -18,6 +19,8 @@
 //	L4  corrupt     key, value or stamp differ from what was sent
 //	L5  phantom     a record of this run that was never sent there, or that the broker had refused
 //	L6  inconsistent  two records at one offset: read twice with different contents, or acked with another record's offset
+//	L8  aborted-read  a reader of committed records got one of an aborted transaction
+//	L9  torn        of a transaction whose end nobody knows, a reader of committed records got some records and not the others
 //	L7  Whatever the order in which calls arrive from several goroutines, the verdict is the same, but for L6's window.
 //
 // L6 needs to know what was at an offset, which no interval set can tell. It keeps a fingerprint of four bytes for the newest

@@ -39,7 +39,8 @@ type Topic struct {
 	acked   atomic.Int64
 
 	mu           sync.Mutex
-	inconsistent int64 // found by acknowledgements; guarded by mu
+	inconsistent int64 // found by acknowledgements; guarded by mu, as below
+	undecided    [][]Part
 	examples     examples
 }
 
@@ -78,9 +79,10 @@ type Lane struct {
 	partition int32
 	sent      atomic.Int64
 
-	mu     sync.Mutex
-	acked  spans // guarded by mu, as below
-	failed spans // offsets are meaningless here
+	mu      sync.Mutex
+	acked   spans // guarded by mu, as below
+	failed  spans // offsets are meaningless here, and in aborted
+	aborted spans
 }
 
 // Lane returns the account of a producer in a partition, new or not.
@@ -97,6 +99,7 @@ func (t *Topic) Lane(producer uint32, partition int32) *Lane {
 func (l *Lane) Sent() int64 { return l.sent.Add(1) - 1 }
 
 // Acked notes that the broker acknowledged the sequence at the offset. A negative offset means that the broker did not tell.
+// A record of a transaction counts as acknowledged once the commit is.
 func (l *Lane) Acked(seq, offset int64) {
 	l.mu.Lock()
 	added, _ := l.acked.insert(seq, offset)
@@ -126,10 +129,11 @@ func (l *Lane) Failed(seq int64) {
 
 // Reader is one view of the topic: a consume flow with all its members, or the reading back at the end.
 type Reader struct {
-	topic *Topic
-	name  string
-	seen  atomic.Int64
-	parts []*readerPart
+	topic     *Topic
+	name      string
+	committed bool // reads committed records only
+	seen      atomic.Int64
+	parts     []*readerPart
 }
 
 type readerPart struct {
@@ -143,7 +147,7 @@ type readerPart struct {
 }
 
 type counts struct {
-	duplicates, reordered, corrupt, phantom, inconsistent, foreign, redelivered int64
+	duplicates, reordered, corrupt, phantom, inconsistent, abortedRead, foreign, redelivered int64
 }
 
 func (c *counts) add(d counts) {
@@ -163,6 +167,13 @@ func (t *Topic) Reader(name string) *Reader {
 		r.parts = append(r.parts, &readerPart{lanes: map[uint32]*spans{}, examples: examples{limit: t.opts.Examples}})
 	}
 	t.readers = append(t.readers, r)
+	return r
+}
+
+// CommittedReader opens a view with isolation read_committed: nothing of an aborted transaction may be in it.
+func (t *Topic) CommittedReader(name string) *Reader {
+	r := t.Reader(name)
+	r.committed = true
 	return r
 }
 

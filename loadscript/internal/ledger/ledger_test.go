@@ -79,6 +79,7 @@ func violations(v Verdict) map[Kind]int64 {
 	m := map[Kind]int64{}
 	for k, n := range map[Kind]int64{
 		Lost: v.Lost, Duplicate: v.Duplicates, Reordered: v.Reordered, Corrupt: v.Corrupt, Phantom: v.Phantom, Inconsistent: v.Inconsistent,
+		AbortedRead: v.AbortedRead, Torn: v.Torn,
 	} {
 		if n != 0 {
 			m[k] = n

@@ -17,6 +17,8 @@ const (
 	Corrupt      Kind = "corrupt"
 	Phantom      Kind = "phantom"
 	Inconsistent Kind = "inconsistent"
+	AbortedRead  Kind = "aborted-read"
+	Torn         Kind = "torn"
 )
 
 // Example is one violation with the place that proves it.
@@ -94,6 +96,7 @@ type Verdict struct {
 	Sent         int64     `json:"sent"`
 	Acked        int64     `json:"acked"`
 	Failed       int64     `json:"failed"`
+	Aborted      int64     `json:"aborted,omitempty"`
 	Unknown      int64     `json:"unknown"`      // may be there once or not at all
 	UnknownSeen  int64     `json:"unknown_seen"` // of the unknown: those that are there
 	Lost         int64     `json:"lost"`
@@ -102,6 +105,8 @@ type Verdict struct {
 	Corrupt      int64     `json:"corrupt"`
 	Phantom      int64     `json:"phantom"`
 	Inconsistent int64     `json:"inconsistent"`
+	AbortedRead  int64     `json:"aborted_read"`
+	Torn         int64     `json:"torn"`      // transactions, not records
 	Expired      int64     `json:"expired"`   // removed by retention before a reader came by
 	Unseen       int64     `json:"unseen"`    // acknowledged, and no reader got far enough to say
 	Unchecked    int64     `json:"unchecked"` // too old for the check of inconsistent offsets
@@ -111,7 +116,7 @@ type Verdict struct {
 
 // Violated reports whether anything at all is wrong.
 func (v *Verdict) Violated() bool {
-	return v.Lost+v.Duplicates+v.Reordered+v.Corrupt+v.Phantom+v.Inconsistent > 0
+	return v.Lost+v.Duplicates+v.Reordered+v.Corrupt+v.Phantom+v.Inconsistent+v.AbortedRead+v.Torn > 0
 }
 
 // Judge closes the account. logStart is where each partition begins now, when the topic has a retention that may have removed
@@ -129,6 +134,8 @@ func (t *Topic) Judge(logStart []int64) Verdict {
 		v.Reordered = max(v.Reordered, c.reordered)
 		v.Corrupt = max(v.Corrupt, c.corrupt)
 		v.Phantom = max(v.Phantom, c.phantom)
+		v.AbortedRead = max(v.AbortedRead, c.abortedRead)
+		v.Torn = max(v.Torn, r.torn(logStart, &found))
 		v.Inconsistent = max(v.Inconsistent, c.inconsistent)
 		v.Expired = max(v.Expired, expired)
 		if least < 0 || view.Unseen < least {
@@ -162,14 +169,18 @@ func (t *Topic) outcomes(v *Verdict) {
 	for partition, lanes := range t.lanes {
 		for producer, lane := range lanes {
 			lane.mu.Lock()
-			sent, failed := lane.sent.Load(), lane.failed.count()
+			sent, failed, aborted := lane.sent.Load(), lane.failed.count(), lane.aborted.count()
 			v.Sent += sent
 			v.Failed += failed
-			v.Unknown += sent - failed - lane.acked.count()
+			v.Aborted += aborted
+			v.Unknown += sent - failed - aborted - lane.acked.count()
 			seen := t.union(partition, producer)
 			seen.minus(&lane.acked, func(lo, hi int64) {
 				part := spans{runs: []span{{lo: lo, hi: hi}}}
-				part.minus(&lane.failed, func(lo, hi int64) { v.UnknownSeen += hi - lo })
+				part.minus(&lane.failed, func(lo, hi int64) {
+					rest := spans{runs: []span{{lo: lo, hi: hi}}}
+					rest.minus(&lane.aborted, func(lo, hi int64) { v.UnknownSeen += hi - lo })
+				})
 			})
 			lane.mu.Unlock()
 		}
@@ -215,11 +226,15 @@ func (r *Reader) judge(logStart []int64, found *examples) (view View, c counts, 
 			g := gap{reader: r, part: p, lane: lane, set: p.lane(producer), logStart: start, found: &gaps}
 			lane.acked.minus(g.set, g.missing)
 			g.set.both(&lane.failed, g.refused)
+			if r.committed {
+				g.set.both(&lane.aborted, g.abortedRead)
+			}
 			lane.mu.Unlock()
 			lost += g.lost
 			view.Unseen += g.unseen
 			expired += g.expired
 			c.phantom += g.phantom
+			c.abortedRead += g.undone
 		}
 		// A damaged record that nobody can identify was one of the missing ones: it is reported as corrupt already.
 		lost = max(lost-p.unplaced, 0)
@@ -259,7 +274,7 @@ type gap struct {
 	logStart int64
 	found    *examples
 
-	lost, unseen, expired, phantom int64
+	lost, unseen, expired, phantom, undone int64
 }
 
 // missing judges acknowledged sequences [lo, hi) that were not seen. They lie in one run of the acknowledged and in one hole
@@ -304,6 +319,17 @@ func (g *gap) example(seq int64) Example {
 // refused judges sequences that were seen although the broker had refused them.
 func (g *gap) refused(lo, hi int64) {
 	g.phantom += hi - lo
+	g.shown(lo, hi, Phantom, "the broker had refused this record")
+}
+
+// abortedRead judges sequences that a reader of committed records saw although their transaction was aborted.
+func (g *gap) abortedRead(lo, hi int64) {
+	g.undone += hi - lo
+	g.shown(lo, hi, AbortedRead, "its transaction was aborted")
+}
+
+// shown adds examples of sequences that should not have been seen.
+func (g *gap) shown(lo, hi int64, kind Kind, text string) {
 	for seq := lo; seq < min(hi, lo+int64(g.found.limit)); seq++ {
 		run, _ := g.set.find(seq)
 		off, known := run.offsetOf(seq)
@@ -311,8 +337,8 @@ func (g *gap) refused(lo, hi int64) {
 			off = -1
 		}
 		g.found.add(Example{
-			Kind: Phantom, Topic: g.reader.topic.name, Partition: g.lane.partition, Producer: g.lane.producer, Sequence: seq, Offset: off, Other: -1,
-			Reader: g.reader.name, Text: "the broker had refused this record",
+			Kind: kind, Topic: g.reader.topic.name, Partition: g.lane.partition, Producer: g.lane.producer, Sequence: seq, Offset: off, Other: -1,
+			Reader: g.reader.name, Text: text,
 		})
 	}
 }
