@@ -19,9 +19,11 @@
 //	L4  corrupt     key, value or stamp differ from what was sent
 //	L5  phantom     a record of this run that was never sent there, or that the broker had refused
 //	L6  inconsistent  two records at one offset: read twice with different contents, or acked with another record's offset
+//	L7  Whatever the order in which calls arrive from several goroutines, the verdict is the same, but for L6's window and for
+//	    L10, which is about what came first.
 //	L8  aborted-read  a reader of committed records got one of an aborted transaction
 //	L9  torn        of a transaction whose end nobody knows, a reader of committed records got some records and not the others
-//	L7  Whatever the order in which calls arrive from several goroutines, the verdict is the same, but for L6's window.
+//	L10 committed-offsets  a group committed beyond what was delivered to it, or went back behind a commit
 //
 // L6 needs to know what was at an offset, which no interval set can tell. It keeps a fingerprint of four bytes for the newest
 // offsets of each partition (Options.Window); older ones go unchecked and are counted as such.

@@ -142,6 +142,7 @@ type readerPart struct {
 	lanes    map[uint32]*spans
 	complete bool
 	counts   counts
+	commits  commits
 	unplaced int64 // damaged records whose stamp does not say which one they are
 	examples examples
 }

@@ -19,6 +19,7 @@ const (
 	Inconsistent Kind = "inconsistent"
 	AbortedRead  Kind = "aborted-read"
 	Torn         Kind = "torn"
+	Offsets      Kind = "committed-offsets"
 )
 
 // Example is one violation with the place that proves it.
@@ -106,7 +107,8 @@ type Verdict struct {
 	Phantom      int64     `json:"phantom"`
 	Inconsistent int64     `json:"inconsistent"`
 	AbortedRead  int64     `json:"aborted_read"`
-	Torn         int64     `json:"torn"`      // transactions, not records
+	Torn         int64     `json:"torn"` // transactions, not records
+	Offsets      int64     `json:"committed_offsets"`
 	Expired      int64     `json:"expired"`   // removed by retention before a reader came by
 	Unseen       int64     `json:"unseen"`    // acknowledged, and no reader got far enough to say
 	Unchecked    int64     `json:"unchecked"` // too old for the check of inconsistent offsets
@@ -116,7 +118,7 @@ type Verdict struct {
 
 // Violated reports whether anything at all is wrong.
 func (v *Verdict) Violated() bool {
-	return v.Lost+v.Duplicates+v.Reordered+v.Corrupt+v.Phantom+v.Inconsistent+v.AbortedRead+v.Torn > 0
+	return v.Lost+v.Duplicates+v.Reordered+v.Corrupt+v.Phantom+v.Inconsistent+v.AbortedRead+v.Torn+v.Offsets > 0
 }
 
 // Judge closes the account. logStart is where each partition begins now, when the topic has a retention that may have removed
@@ -135,6 +137,7 @@ func (t *Topic) Judge(logStart []int64) Verdict {
 		v.Corrupt = max(v.Corrupt, c.corrupt)
 		v.Phantom = max(v.Phantom, c.phantom)
 		v.AbortedRead = max(v.AbortedRead, c.abortedRead)
+		v.Offsets += r.offsetsBroken(&found) // each group keeps its own
 		v.Torn = max(v.Torn, r.torn(logStart, &found))
 		v.Inconsistent = max(v.Inconsistent, c.inconsistent)
 		v.Expired = max(v.Expired, expired)
