@@ -27,7 +27,8 @@ type shard struct {
 	turn     int
 	values   *gen.Values
 	keys     *gen.Keys
-	pool     sync.Pool // of *item
+	headers  []*gen.Values // of the flow's record headers
+	pool     sync.Pool     // of *item
 
 	delay, lag       *hist.Recorder // lag: delay without what the in-flight limit caused
 	latency, service *hist.Recorder // used by the clients' callbacks
@@ -51,8 +52,9 @@ type item struct {
 	intended time.Duration
 	handed   time.Duration
 	slot     int
-	buf      []byte // value, stamp header, key
-	header   [1]kgo.RecordHeader
+	buf      []byte // stamp header, key, value, values of the headers
+	ends     []int  // where in buf the header values end
+	headers  []kgo.RecordHeader
 	done     func(*kgo.Record, error) // bound once
 }
 
@@ -70,12 +72,23 @@ func (s *scenario) openProducers() error {
 			if err != nil {
 				return err
 			}
+			values, err := gen.NewValues(flow.Value, s.plan.Seed^uint64(f)<<32, i, shards)
+			if err != nil {
+				return err
+			}
 			sh := &shard{
 				scenario: s, flow: flow, field: field, keys: keys,
 				schedule: pace.NewSchedule(s.plan, pace.Share{Index: f + flows*i, Of: flows * shards}),
-				values:   gen.NewValues(flow.Value, s.plan.Seed^uint64(f)<<32^uint64(i)),
+				values:   values,
 				delay:    s.meter.delay.Recorder(), lag: s.meter.lag.Recorder(),
 				latency: s.meter.latency.Recorder(), service: s.meter.service.Recorder(),
+			}
+			for h, header := range flow.Headers {
+				v, err := gen.NewValues(header.Value, s.plan.Seed^uint64(f)<<32^uint64(h+1)<<48, i, shards)
+				if err != nil {
+					return fmt.Errorf("header %q: %w", header.Key, err)
+				}
+				sh.headers = append(sh.headers, v)
 			}
 			sh.pool.New = func() any { return sh.newItem() }
 			s.shards = append(s.shards, sh)
@@ -142,7 +155,9 @@ func codec(name string) kgo.CompressionCodec {
 
 func (sh *shard) newItem() *item {
 	it := &item{shard: sh}
-	it.buf = make([]byte, sh.values.Size()+gen.StampSize+gen.MaxKeySize)
+	it.buf = make([]byte, gen.StampSize, gen.StampSize+gen.MaxKeySize+sh.values.Size())
+	it.ends = make([]int, len(sh.headers))
+	it.headers = make([]kgo.RecordHeader, 0, len(sh.headers)+1)
 	it.done = it.finish
 	return it
 }
@@ -179,33 +194,10 @@ func (sh *shard) Drop(_ int64, intended time.Duration) {
 
 // Send implements pace.Sink.
 func (sh *shard) Send(h pace.Handover) {
-	s, m := sh.scenario, sh.scenario.meter
+	m := sh.scenario.meter
 	p := sh.clients[sh.turn]
 	sh.turn = (sh.turn + 1) % len(sh.clients)
-	it := sh.pool.Get().(*item)
-	size := sh.values.Size()
-	value, header := it.buf[:size:size], it.buf[size:size+gen.StampSize:size+gen.StampSize]
-	sh.values.Fill(value)
-	key, keyed := sh.keys.Append(it.buf[size+gen.StampSize : size+gen.StampSize])
-	partition := p.sticky
-	if keyed {
-		partition = gen.Partition(key, sh.field.partitions)
-	} else {
-		key = nil
-		if p.stuck += size; p.stuck >= max(sh.flow.BatchBytes, 16<<10) {
-			p.next(sh.field.partitions)
-		}
-	}
-	it.lane, it.slot, it.intended, it.handed = p.lanes[partition], m.slot(h.Intended), h.Intended, h.Now
-	it.seq = it.lane.Sent()
-	gen.Encode(gen.Stamp{
-		RunID: s.runID, IntendedNs: s.clock.Unix(h.Intended), Sequence: it.seq, Producer: p.id, Partition: partition,
-	}, key, value, header)
-	it.record = kgo.Record{Topic: sh.field.plan.Name, Partition: partition, Key: key, Value: value}
-	if size < gen.StampSize {
-		it.header[0] = kgo.RecordHeader{Key: gen.StampHeader, Value: header}
-		it.record.Headers = it.header[:]
-	}
+	it := sh.make(p, h)
 	late := h.Now - h.Intended
 	sh.delay.Record(it.slot, late)
 	if !h.Pressed {
@@ -218,6 +210,49 @@ func (sh *shard) Send(h pace.Handover) {
 	}
 	// The client's own limit is above ours, so this never blocks and never refuses for want of room.
 	p.client.TryProduce(context.Background(), &it.record, it.done)
+}
+
+// make builds the next record, stamp and all. It allocates nothing once the item's buffer has room.
+func (sh *shard) make(p *producer, h pace.Handover) *item {
+	s := sh.scenario
+	it := sh.pool.Get().(*item)
+	now := s.clock.Unix(h.Now)
+	buf, keyed := sh.keys.Append(it.buf[:gen.StampSize])
+	keyEnd := len(buf)
+	buf = sh.values.Append(buf, now)
+	valueEnd := len(buf)
+	for i, v := range sh.headers {
+		buf = v.Append(buf, now)
+		it.ends[i] = len(buf)
+	}
+	it.buf = buf // it may have grown; from here on it stays where it is
+	stamp, key, value := buf[:gen.StampSize:gen.StampSize], buf[gen.StampSize:keyEnd:keyEnd], buf[keyEnd:valueEnd:valueEnd]
+	partition := p.sticky
+	if keyed {
+		partition = gen.Partition(key, sh.field.partitions)
+	} else {
+		key = nil
+		if p.stuck += len(value); p.stuck >= max(sh.flow.BatchBytes, 16<<10) {
+			p.next(sh.field.partitions)
+		}
+	}
+	it.headers = it.headers[:0]
+	for i, end := range it.ends {
+		it.headers = append(it.headers, kgo.RecordHeader{Key: sh.flow.Headers[i].Key, Value: buf[valueEnd:end:end]})
+		valueEnd = end
+	}
+	if sh.values.Stamped() && len(value) >= gen.StampSize {
+		stamp = nil
+	} else {
+		it.headers = append(it.headers, kgo.RecordHeader{Key: gen.StampHeader, Value: stamp})
+	}
+	it.lane, it.slot, it.intended, it.handed = p.lanes[partition], s.meter.slot(h.Intended), h.Intended, h.Now
+	it.seq = it.lane.Sent()
+	gen.Encode(gen.Stamp{
+		RunID: s.runID, IntendedNs: s.clock.Unix(h.Intended), Sequence: it.seq, Producer: p.id, Partition: partition,
+	}, key, value, stamp)
+	it.record = kgo.Record{Topic: sh.field.plan.Name, Partition: partition, Key: key, Value: value, Headers: it.headers}
+	return it
 }
 
 // finish is the client's promise: the record's outcome.

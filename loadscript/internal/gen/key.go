@@ -18,6 +18,7 @@ type Keys struct {
 	step    uint64
 	hot     uint64 // number of hot keys
 	share   float64
+	pool    [][]byte
 	zipf    *zipf
 	mix     scramble
 	rng     *rand.Rand
@@ -46,19 +47,28 @@ func NewKeys(k plan.Key, seed uint64, worker, workers int) (*Keys, error) {
 	case "hot":
 		g.hot = min(max(uint64(float64(g.n)*k.Hot+0.5), 1), g.n)
 		g.share, g.mix = k.Share, newScramble(g.n)
+	case "file":
+		if len(k.Pool) == 0 {
+			return nil, fmt.Errorf("gen: %q holds no keys", k.Path)
+		}
+		g.pool, g.n = k.Pool, uint64(len(k.Pool))
 	default:
 		return nil, fmt.Errorf("gen: unknown kind of key %q", k.Kind)
 	}
 	return g, nil
 }
 
-// MaxKeySize is the longest key that Append writes, in bytes.
+// MaxKeySize is the longest numbered key that Append writes, in bytes; those of a file are as long as its lines.
 const MaxKeySize = 24
 
-// Append appends the next key to dst ("key-" and a decimal number) and returns it; ok is false for records without key.
+// Append appends the next key to dst ("key-" and a decimal number, or a line of the file) and returns it; ok is false for
+// records without key.
 func (g *Keys) Append(dst []byte) (key []byte, ok bool) {
 	if g.kind == "" || g.kind == "none" {
 		return dst, false
+	}
+	if g.pool != nil {
+		return append(dst, g.pool[g.next()]...), true
 	}
 	return strconv.AppendUint(append(dst, "key-"...), g.next(), 10), true
 }
@@ -66,7 +76,7 @@ func (g *Keys) Append(dst []byte) (key []byte, ok bool) {
 // next is the number of the next key, in [0, n); sequential counts on for ever when n is 0.
 func (g *Keys) next() uint64 {
 	switch g.kind {
-	case "sequential", "round_robin":
+	case "sequential", "round_robin", "file":
 		i := g.counter
 		g.counter += g.step
 		if g.n > 0 {

@@ -5,8 +5,8 @@ import (
 	"hash/crc32"
 )
 
-// Stamp identifies a record. It stands at the head of the value, or, when the value is shorter than StampSize, in a record
-// header named StampHeader.
+// Stamp identifies a record. It stands at the head of the value, or, when the value is shorter than StampSize or not ours to
+// write over (JSON, text, lines of a file), in a record header named StampHeader.
 //
 //	 0   4  magic "LSb1"
 //	 4   4  CRC-32C of [8, 48), then the key, then the rest of the value (all of it when the stamp is in a header)
@@ -34,7 +34,7 @@ type Stamp struct {
 // StampSize is the size of an encoded stamp in bytes. Records on disk carry it: never change it without a new magic.
 const StampSize = 48
 
-// StampHeader is the name of the record header that carries the stamp of a value too short for it.
+// StampHeader is the name of the record header that carries the stamp that the value cannot.
 const StampHeader = "loadscript"
 
 const (
@@ -44,11 +44,11 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Encode stamps a record. value is the whole value with its head still free; when it is shorter than StampSize, the stamp
-// goes to header (StampSize bytes, else unused) and the value is only covered by the checksum.
+// Encode stamps a record: into header (StampSize bytes), or, where that is nil, over the head of the value, which then must
+// have room for it. The checksum covers key and value in both cases. Other headers are not covered.
 func Encode(s Stamp, key, value, header []byte) {
 	dst, rest := header, value
-	if len(value) >= StampSize {
+	if header == nil {
 		dst, rest = value[:StampSize], value[StampSize:]
 	}
 	keyLen := uint32(len(key))
