@@ -3,6 +3,8 @@
 //
 //	plan.Stages --> Schedule (pure: record n is due at TimeOf(n)) --> Pacer (shell: clock, gate, hand-over)
 //
+// Closed is the other model: load that follows the answers, for executors without a schedule of rates.
+//
 // Go cannot sleep for 100 µs: time.Sleep overshoots by about 1 ms and a 10 kHz Ticker silently delivers an eighth of its
 // ticks. So the Pacer sleeps in slices of 1 ms and then hands over everything that has come due, each record with its own
 // intended time. The lag is measured (produce.delay), not hidden.

@@ -29,6 +29,7 @@ type Sink interface {
 type Pacer struct {
 	Clock     Clock
 	Schedule  *Schedule
+	Begin     time.Duration // when the schedule starts, by the clock
 	Slice     time.Duration // shortest sleep; default 1 ms
 	LateLimit time.Duration // a record later than this is dropped; default 10 s
 	Deadline  time.Duration // when it passes, everything not handed over is dropped; default: never
@@ -65,6 +66,7 @@ func (p *Pacer) Run(ctx context.Context, sink Sink) Counts {
 		if !ok {
 			return c
 		}
+		due += p.Begin
 		now := p.Clock.Now()
 		if due > now {
 			pressed = false
