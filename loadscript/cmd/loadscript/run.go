@@ -65,7 +65,7 @@ func runPlan(ctx context.Context, p *plan.Plan, opts runOptions) plan.ExitCode {
 			return plan.ExitUnreachable
 		}
 		defer own.Stop()
-		options.Brokers, options.BrokerPID, options.Dead = []string{own.Addr()}, own.PID(), own.Dead()
+		options.Brokers, options.BrokerPID, options.Dead = own.Addrs(), own.Nodes()[0].PID, own.Dead()
 		options.Cluster.Embedded = true
 	}
 	res := drive.Run(ctx, p, options)
@@ -96,7 +96,7 @@ func startBroker(ctx context.Context, opts runOptions, progress *report.Progress
 		return nil, err
 	}
 	if !opts.Quiet {
-		progress.Note(fmt.Sprintf("broker %s on %s, pid %d", c.Binary(), c.Addr(), c.PID()))
+		progress.Note("broker " + c.Describe())
 	}
 	return c, nil
 }

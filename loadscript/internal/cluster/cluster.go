@@ -4,170 +4,191 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
+	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/streambus/streambus/loadscript/internal/proxy"
 )
 
-// ErrNoBinary says that there is no streambus to start.
-var ErrNoBinary = errors.New("no streambus binary found")
+// What can be wrong with what was asked for, as opposed to a broker that does not come up.
+var (
+	ErrNoBinary      = errors.New("no streambus binary found")
+	ErrNoKafka       = errors.New("no Apache Kafka found")
+	ErrNoReplication = errors.New("StreamBus does not replicate yet, so it cannot run as a cluster of several brokers")
+)
 
-// Options of Start. The zero value means the defaults.
+// The kinds of clusters.
+const (
+	StreamBus = "streambus"
+	Kafka     = "kafka"
+)
+
+// maxNodes is the largest cluster: each link between two nodes has an address of its own, 127.77.FROM.TO.
+const maxNodes = 100
+
+// Options of Start. The zero value means the defaults; Log is required.
 type Options struct {
-	Binary  string        // path of streambus; empty = look for it
-	Log     string        // file that gets the broker's output; required
-	Ready   time.Duration // limit until it answers; default 30 s
-	Stop    time.Duration // limit between TERM and KILL; default 10 s
-	Dir     string        // where the data folder is made; empty = the system's folder for temporary files
-	Version string        // how to name the broker in messages; empty = "streambus"
+	Kind      string        // StreamBus, the default, or Kafka
+	Nodes     int           // default 1
+	Binary    string        // StreamBus: path of streambus; empty = look for it
+	KafkaHome string        // Kafka: a folder with its jars, or with libs/ that holds them
+	Config    []string      // settings "key=value" of every broker, over those made here
+	Links     bool          // links between the brokers go through a net of proxies: see Peers
+	Log       string        // file that gets the output; further nodes get one beside it: "broker-2.log"
+	Ready     time.Duration // limit until a node answers; default 30 s, for Kafka 2 minutes
+	Stop      time.Duration // limit between TERM and KILL; default 10 s, for Kafka 1 minute
+	Dir       string        // where the data folder is made; empty = the system's folder for temporary files
 }
 
-// Cluster is a running broker.
+// Cluster is a set of running brokers. Its methods may be called from several goroutines, for one node from one at a time.
 type Cluster struct {
-	cmd      *exec.Cmd
-	addr     string
-	binary   string
-	dir      string
-	log      string
-	stop     time.Duration
-	dead     chan struct{} // closed when the process ended without being asked to, after ended
-	ended    chan struct{} // closed when the process ended
-	stopping atomic.Bool
-	waitErr  error // valid once ended is closed
-	once     sync.Once
+	opts  Options
+	dir   string
+	nodes []*node
+	peers *proxy.Net // nil: the brokers talk to each other directly, or there is one
+	dead  chan struct{}
+	once  sync.Once // Stop
+
+	mu     sync.Mutex
+	fallen *process // guarded by mu: the first that ended without being asked to
 }
 
-// Find returns the streambus binary: the one asked for, else the one beside this program, else the one in PATH.
-func Find(asked string) (string, error) {
-	if asked != "" {
-		path, err := exec.LookPath(asked)
-		if err != nil {
-			return "", fmt.Errorf("%w at %s: %w", ErrNoBinary, asked, err)
-		}
-		return path, nil
-	}
-	if self, err := os.Executable(); err == nil {
-		if self, err = filepath.EvalSymlinks(self); err == nil {
-			if path, err := exec.LookPath(filepath.Join(filepath.Dir(self), "streambus")); err == nil {
-				return path, nil
-			}
-		}
-	}
-	if path, err := exec.LookPath("streambus"); err == nil {
-		return path, nil
-	}
-	return "", fmt.Errorf("%w: neither beside loadscript nor in PATH. Build it with `go build -o bin/ ./broker/cmd/streambus ./loadscript/cmd/loadscript`, "+
-		"or say where it is with --streambus PATH, or name a running cluster with --brokers HOST:PORT", ErrNoBinary)
+// Node is one broker.
+type Node struct {
+	ID   int32
+	Addr string // host:port for clients
+	PID  int    // of the process that runs now, or ran last
 }
 
-// Start starts a broker and waits until it answers. The end of ctx ends the waiting, not the broker: call Stop.
+// node is one broker and the command that runs it, again and again if need be.
+type node struct {
+	id      int32
+	addr    string
+	log     string
+	name    string // for messages: "streambus", "Kafka node 2"
+	command func() *exec.Cmd
+
+	mu   sync.Mutex
+	proc *process // guarded by mu
+}
+
+func (n *node) process() *process {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.proc
+}
+
+// defaults fills in what is zero, and refuses what cannot be.
+func (o *Options) defaults() error {
+	if o.Kind == "" {
+		o.Kind = StreamBus
+	}
+	o.Nodes = max(o.Nodes, 1)
+	ready, stop := 30*time.Second, 10*time.Second
+	switch {
+	case o.Kind == Kafka:
+		ready, stop = 2*time.Minute, time.Minute // a JVM on a busy machine
+	case o.Kind != StreamBus:
+		return fmt.Errorf("cluster: there is no cluster of kind %q: want %s or %s", o.Kind, StreamBus, Kafka)
+	case o.Nodes > 1:
+		return ErrNoReplication
+	}
+	if o.Nodes > maxNodes {
+		return fmt.Errorf("cluster: %d brokers on one machine: at most %d", o.Nodes, maxNodes)
+	}
+	if o.Ready == 0 {
+		o.Ready = ready
+	}
+	if o.Stop == 0 {
+		o.Stop = stop
+	}
+	return nil
+}
+
+// Start starts the brokers and waits until they answer. The end of ctx ends the waiting, not the brokers: call Stop.
 func Start(ctx context.Context, opts Options) (*Cluster, error) {
-	binary, err := Find(opts.Binary)
-	if err != nil {
+	if err := opts.defaults(); err != nil {
 		return nil, err
 	}
-	if opts.Ready == 0 {
-		opts.Ready = 30 * time.Second
-	}
-	if opts.Stop == 0 {
-		opts.Stop = 10 * time.Second
+	c := &Cluster{opts: opts, dead: make(chan struct{})}
+	prepare := c.prepareStreamBus
+	if opts.Kind == Kafka {
+		prepare = c.prepareKafka
 	}
 	dir, err := os.MkdirTemp(opts.Dir, "loadscript-broker-")
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	c := &Cluster{binary: binary, dir: dir, log: opts.Log, stop: opts.Stop, dead: make(chan struct{}), ended: make(chan struct{})}
-	if err := c.launch(); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+	c.dir = dir
+	err = prepare(ctx)
+	if err == nil {
+		err = c.launchAll(ctx)
 	}
-	ctx, cancel := context.WithTimeout(ctx, opts.Ready)
-	defer cancel()
-	if err := c.await(ctx); err != nil {
+	if err != nil {
 		c.Stop()
 		return nil, err
 	}
 	return c, nil
 }
 
-// launch starts the process on a port that was free a moment ago.
-func (c *Cluster) launch() error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return fmt.Errorf("cluster: finding a free port: %w", err)
-	}
-	c.addr = l.Addr().String()
-	if err := l.Close(); err != nil {
-		return fmt.Errorf("cluster: %w", err)
-	}
-	out, err := os.OpenFile(c.log, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
-	if err != nil {
-		return fmt.Errorf("cluster: the broker's log: %w", err)
-	}
-	defer out.Close()
-	c.cmd = exec.Command(c.binary, "broker", "--data-dir", filepath.Join(c.dir, "data"),
-		"--set", "listeners=PLAINTEXT://"+c.addr,
-		"--set", "http.listeners=",
-		"--set", "group.initial.rebalance.delay.ms=100",
-		"--set", "commit.log.file.bytes=67108864")
-	c.cmd.Stdout, c.cmd.Stderr = out, out
-	// Its own process group, so that a Ctrl-C on the terminal reaches us alone and the broker lives until the report is done.
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	started := make(chan error, 1)
-	go func() {
-		// The parent death signal comes when the *thread* that forked ends, so this goroutine keeps its thread until the
-		// process is gone (golang/go#27505).
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := c.cmd.Start()
-		started <- err
-		if err != nil {
-			return
+// launchAll starts every node before it waits for any: none of several is ready without others.
+func (c *Cluster) launchAll(ctx context.Context) error {
+	for _, n := range c.nodes {
+		if err := os.Truncate(n.log, 0); err != nil && !errors.Is(err, os.ErrNotExist) { // an earlier run's
+			return fmt.Errorf("cluster: the broker's log: %w", err)
 		}
-		c.waitErr = c.cmd.Wait()
-		close(c.ended)
-		if !c.stopping.Load() {
-			close(c.dead) // after ended, so that Exit has an answer
+		if err := c.spawn(n); err != nil {
+			return err
 		}
-	}()
-	if err := <-started; err != nil {
-		return fmt.Errorf("cluster: starting %s: %w", c.binary, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Ready)
+	defer cancel()
+	for _, n := range c.nodes {
+		if err := c.await(ctx, n, len(c.nodes)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// await asks for ApiVersions until the broker answers, ends, or ctx does.
-func (c *Cluster) await(ctx context.Context) error {
-	for {
-		err := ping(ctx, c.addr)
-		if err == nil {
-			return nil
-		}
-		t := time.NewTimer(20 * time.Millisecond)
-		select {
-		case <-t.C:
-		case <-c.ended:
-			t.Stop()
-			return fmt.Errorf("cluster: %s ended before it was ready: %s", c.binary, c.Exit())
-		case <-ctx.Done():
-			t.Stop()
-			return fmt.Errorf("cluster: %s did not answer on %s: %w; its log ends with:\n%s", c.binary, c.addr, errors.Join(ctx.Err(), err), c.tail())
-		}
+func (c *Cluster) spawn(n *node) error {
+	p, err := spawn(n.command(), n.log, c.mourn)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.proc = p
+	n.mu.Unlock()
+	return nil
+}
+
+// mourn notes a death that nobody asked for.
+func (c *Cluster) mourn(p *process) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fallen == nil {
+		c.fallen = p
+		close(c.dead)
 	}
 }
 
-// ping asks one broker for ApiVersions.
-func ping(ctx context.Context, addr string) error {
+// await waits until the node answers and knows of so many brokers.
+func (c *Cluster) await(ctx context.Context, n *node, brokers int) error {
+	return n.process().await(ctx, n.name+" on "+n.addr, func(ctx context.Context) error { return ping(ctx, n.addr, brokers) })
+}
+
+// ping asks one broker for ApiVersions, and for the brokers that it knows of.
+func ping(ctx context.Context, addr string, brokers int) error {
 	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return err // cheap way out while nobody listens
@@ -182,85 +203,113 @@ func ping(ctx context.Context, addr string) error {
 	defer cancel()
 	req := kmsg.NewPtrApiVersionsRequest()
 	req.ClientSoftwareName, req.ClientSoftwareVersion = "loadscript", "1"
-	_, err = req.RequestWith(ctx, client)
+	if _, err = req.RequestWith(ctx, client); err != nil || brokers < 2 {
+		return err
+	}
+	meta, err := kmsg.NewPtrMetadataRequest().RequestWith(ctx, client)
+	if err == nil && len(meta.Brokers) < brokers {
+		err = fmt.Errorf("%d of %d brokers have registered", len(meta.Brokers), brokers)
+	}
 	return err
 }
 
-// Addr is host:port of the broker.
-func (c *Cluster) Addr() string { return c.addr }
+// freePort finds a port of 127.0.0.1 that nobody has at the moment, below those that the kernel hands out by itself: a broker
+// that is down for a while shall find its port free when it comes back.
+func freePort() (int, error) {
+	var err error
+	for range 100 {
+		port := 12_000 + rand.IntN(20_000)
+		l, e := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if e == nil {
+			return port, l.Close()
+		}
+		err = e
+	}
+	return 0, fmt.Errorf("cluster: finding a free port: %w", err)
+}
 
-// PID is the broker's process id.
-func (c *Cluster) PID() int { return c.cmd.Process.Pid }
+// logFile is the log of a node.
+func (c *Cluster) logFile(id int32) string {
+	if id == 1 {
+		return c.opts.Log
+	}
+	ext := filepath.Ext(c.opts.Log)
+	return fmt.Sprintf("%s-%d%s", strings.TrimSuffix(c.opts.Log, ext), id, ext)
+}
 
-// Binary is the path of the binary that runs.
-func (c *Cluster) Binary() string { return c.binary }
+// Nodes lists the brokers in order of their ids.
+func (c *Cluster) Nodes() []Node {
+	var list []Node
+	for _, n := range c.nodes {
+		list = append(list, Node{n.id, n.addr, n.process().cmd.Process.Pid})
+	}
+	return list
+}
 
-// Dead is closed when the broker ended by itself.
+// Addrs lists host:port of all brokers.
+func (c *Cluster) Addrs() []string {
+	var list []string
+	for _, n := range c.nodes {
+		list = append(list, n.addr)
+	}
+	return list
+}
+
+// Peers is the net of the links between the brokers; nil without Options.Links, or with one broker.
+func (c *Cluster) Peers() *proxy.Net { return c.peers }
+
+// Describe says what runs, for people: "streambus (/usr/bin/streambus)".
+func (c *Cluster) Describe() string {
+	var list []string
+	for _, n := range c.Nodes() {
+		list = append(list, fmt.Sprintf("%s, pid %d", n.Addr, n.PID))
+	}
+	if c.opts.Kind == Kafka {
+		return fmt.Sprintf("Apache Kafka (%s) on %s", c.opts.KafkaHome, strings.Join(list, "; "))
+	}
+	return c.opts.Binary + " on " + strings.Join(list, "; ")
+}
+
+// Dead is closed when a broker ended by itself.
 func (c *Cluster) Dead() <-chan struct{} { return c.dead }
 
-// Exit says how the broker ended, with the last lines of its log; "" while it runs, or after Stop.
+// Exit says how a broker that ended by itself did so, with the last lines of its log; "" if none did.
 func (c *Cluster) Exit() string {
-	select {
-	case <-c.ended:
-	default:
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fallen == nil {
 		return ""
 	}
-	if c.stopping.Load() {
-		return ""
-	}
-	how := "exit status 0"
-	if c.waitErr != nil {
-		how = c.waitErr.Error()
-	}
-	return how + "; its log ends with:\n" + c.tail()
+	return c.fallen.exit()
 }
 
-// tailBytes and tailLines bound how much of the log a message quotes.
-const (
-	tailBytes = 8 << 10
-	tailLines = 20
-)
-
-func (c *Cluster) tail() string {
-	f, err := os.Open(c.log)
-	if err != nil {
-		return "(no log: " + err.Error() + ")"
-	}
-	defer f.Close()
-	if st, err := f.Stat(); err == nil && st.Size() > tailBytes {
-		_, _ = f.Seek(-tailBytes, io.SeekEnd) // else it is read from the start and cut below
-	}
-	b, err := io.ReadAll(io.LimitReader(f, tailBytes))
-	if err != nil {
-		return "(log unreadable: " + err.Error() + ")"
-	}
-	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
-	if len(lines) > tailLines {
-		lines = lines[len(lines)-tailLines:]
-	}
-	if len(lines) == 1 && lines[0] == "" {
-		return "(the log is empty)"
-	}
-	return "  " + strings.Join(lines, "\n  ")
-}
-
-// Stop ends the broker and removes its data. It may be called more than once. forced is true when it had to be killed.
+// Stop ends the brokers and removes their data. It may be called more than once. forced is true when one had to be killed that
+// should have ended on its own.
 func (c *Cluster) Stop() (forced bool) {
 	c.once.Do(func() {
-		select {
-		case <-c.ended:
-		default:
-			c.stopping.Store(true)
-			_ = c.cmd.Process.Signal(syscall.SIGTERM) // it may end this very moment
-			t := time.NewTimer(c.stop)
-			select {
-			case <-c.ended:
-			case <-t.C:
-				forced = true
-				_ = c.cmd.Process.Kill() // as above
-				<-c.ended
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		for _, n := range c.nodes {
+			p := n.process()
+			if p == nil || p.gone() {
+				continue
 			}
-			t.Stop()
+			wg.Go(func() {
+				// Kafka's nodes would hand over their leaders to each other in turn, for half a minute and for nothing: the
+				// data goes.
+				if c.opts.Kind == Kafka {
+					p.kill()
+				} else if !p.terminate(c.opts.Stop) {
+					mu.Lock()
+					forced = true
+					mu.Unlock()
+					p.kill()
+				}
+			})
+		}
+		wg.Wait()
+		if c.peers != nil {
+			c.peers.Close()
 		}
 		_ = os.RemoveAll(c.dir) // nothing is left that could use it
 	})

@@ -76,14 +76,14 @@ func TestStartAnswersAndStops(t *testing.T) { // C1, C2
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ask(t, c.Addr()); err != nil {
+	if err := ask(t, c.Addrs()[0]); err != nil {
 		t.Errorf("the broker does not answer: %v", err)
 	}
 	if c.Exit() != "" {
 		t.Errorf("it runs, and Exit says %q", c.Exit())
 	}
-	if forced := c.Stop(); forced || !gone(c.PID()) {
-		t.Errorf("after Stop: forced %t, gone %t", forced, gone(c.PID()))
+	if forced := c.Stop(); forced || !gone(c.Nodes()[0].PID) {
+		t.Errorf("after Stop: forced %t, gone %t", forced, gone(c.Nodes()[0].PID))
 	}
 	c.Stop() // twice is fine
 	if c.Exit() != "" {
@@ -101,7 +101,7 @@ func TestCrashIsReportedWithTheLog(t *testing.T) { // C3
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ask(t, c.Addr()); err == nil {
+	if err := ask(t, c.Addrs()[0]); err == nil {
 		t.Error("it answered, and should have crashed")
 	}
 	<-c.Dead()
@@ -115,7 +115,7 @@ func TestDeafBrokerIsKilled(t *testing.T) { // C1
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !c.Stop() || !gone(c.PID()) {
+	if !c.Stop() || !gone(c.Nodes()[0].PID) {
 		t.Error("a broker that ignores SIGTERM is still there")
 	}
 }
@@ -138,6 +138,110 @@ func TestInterruptedWhileStarting(t *testing.T) {
 	cancel()
 	if _, err := Start(ctx, Options{Binary: fakeBinary(t), Dir: t.TempDir(), Log: filepath.Join(t.TempDir(), "log")}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want one that wraps context.Canceled", err)
+	}
+}
+
+// A broker that is killed and launched again is another process with the same address and the same data (C4).
+func TestKillAndLaunch(t *testing.T) {
+	c, err := start(t, "", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := c.Addrs()[0]
+	for name, end := range map[string]func(string) error{"kill": c.Kill, "shutdown": c.Shutdown} {
+		pid := c.Nodes()[0].PID
+		if err := end(addr); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !gone(pid) || ask(t, addr) == nil {
+			t.Errorf("after %s: gone %t", name, gone(pid))
+		}
+		if err := end(addr); err == nil || !strings.Contains(err.Error(), "down already") {
+			t.Errorf("%s of a broker that is down: %v", name, err)
+		}
+		if err := c.Launch(t.Context(), addr); err != nil {
+			t.Fatal(err)
+		}
+		if err := ask(t, addr); err != nil || c.Nodes()[0].PID == pid {
+			t.Errorf("after Launch: %v, pid %d as before", err, pid)
+		}
+		if err := c.Launch(t.Context(), addr); err == nil {
+			t.Error("a broker that runs was launched")
+		}
+	}
+	select {
+	case <-c.Dead():
+		t.Errorf("a broker that was killed on purpose is reported dead: %s", c.Exit())
+	default:
+	}
+	if err := c.Kill("127.0.0.1:1"); err == nil {
+		t.Error("a broker that is not ours was killed")
+	}
+}
+
+func TestShutdownOfADeafBroker(t *testing.T) {
+	c, err := start(t, "deaf", Options{Stop: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Shutdown(c.Addrs()[0]); err == nil || !strings.Contains(err.Error(), "was killed") {
+		t.Errorf("error %v, want one that says it was killed", err)
+	}
+}
+
+// A paused broker keeps its connections and says nothing; resumed, it answers what was asked meanwhile. Stop ends it either way.
+func TestPauseAndResume(t *testing.T) {
+	c, err := start(t, "", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := c.Addrs()[0]
+	if err := c.Pause(t.Context(), addr); err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan error, 1)
+	go func() { answered <- ask(t, addr) }()
+	select {
+	case err := <-answered:
+		t.Errorf("a paused broker answered: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	if err := c.Resume(t.Context(), addr); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+	if err := c.Pause(t.Context(), addr); err != nil {
+		t.Fatal(err)
+	}
+	if c.Stop() {
+		t.Error("a paused broker had to be killed")
+	}
+}
+
+func TestWhatCannotBeStarted(t *testing.T) {
+	empty := t.TempDir()
+	t.Setenv("JAVA_HOME", "")
+	for name, c := range map[string]struct {
+		opts Options
+		is   error
+		says string
+	}{
+		"several of StreamBus": {Options{Nodes: 3}, ErrNoReplication, "does not replicate"},
+		"no folder of jars":    {Options{Kind: Kafka, Nodes: 3}, ErrNoKafka, "--kafka-home"},
+		"a folder without":     {Options{Kind: Kafka, KafkaHome: empty}, ErrNoKafka, empty},
+		"a kind of no kind":    {Options{Kind: "zookeeper"}, nil, "zookeeper"},
+		"too many":             {Options{Kind: Kafka, Nodes: 1000}, nil, "at most"},
+	} {
+		c.opts.Dir, c.opts.Log = t.TempDir(), filepath.Join(t.TempDir(), "log")
+		_, err := Start(t.Context(), c.opts)
+		if err == nil || c.is != nil && !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: error %v, want %v that says %q", name, err, c.is, c.says)
+		}
+		if left, _ := os.ReadDir(c.opts.Dir); len(left) > 0 {
+			t.Errorf("%s: left behind: %v", name, left)
+		}
 	}
 }
 
