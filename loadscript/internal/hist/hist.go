@@ -44,7 +44,8 @@ func (h *Histogram) Merge(from *Histogram) {
 	h.clamped += from.clamped
 }
 
-func (h *Histogram) reset() {
+// Reset empties the histogram.
+func (h *Histogram) Reset() {
 	h.hdr.Reset()
 	h.clamped = 0
 }
@@ -198,7 +199,7 @@ func (s *Series) Recorder() *Recorder {
 
 // Fold closes the open second: everything recorded since the last Fold goes to its slot, and its summary is returned (H1).
 func (s *Series) Fold() Summary {
-	s.second.reset()
+	s.second.Reset()
 	for _, r := range s.recorders {
 		r.take(s.taken)
 		for slot, h := range s.taken {
@@ -207,7 +208,7 @@ func (s *Series) Fold() Summary {
 			}
 			s.slots[slot].Merge(h)
 			s.second.Merge(h)
-			h.reset()
+			h.Reset()
 			s.pool.Put(h)
 		}
 	}

@@ -1,11 +1,13 @@
 // Package report is what a run found, and how people and programs get to see it: the results file (Results, schema version
-// below), the verdict on the terminal, the live progress, the series as CSV and the page report.html. It measures nothing
+// below), the files written while it goes, the verdict on the terminal, the live progress and the page report.html. It measures nothing
 // and decides nothing: drive fills Results in.
 //
-//	drive --> Results --> Verdict  (text, stdout)
-//	                  --> results.json, series.csv
+//	drive --> Sink (once a second) --> series.csv, latency.hlog, events.jsonl (Recorder)
+//	      --> Snapshot (once a second) --> Progress (stderr)
+//	      --> Results --> Verdict  (text, stdout)
+//	                  --> results.json
 //	                  --> report.html (one file, no network: uPlot, data and style are inside)
-//	drive --> Snapshot (once a second) --> Progress (stderr)
+//	                  --> bench.txt (benchstat), junit.xml (CI systems)
 //
 // Invariants:
 //

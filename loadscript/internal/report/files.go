@@ -14,21 +14,66 @@ import (
 const (
 	ResultsFile = "results.json"
 	SeriesFile  = "series.csv"
+	LatencyFile = "latency.hlog"
+	EventsFile  = "events.jsonl"
+	BenchFile   = "bench.txt"
+	JUnitFile   = "junit.xml"
 	PageFile    = "report.html"
 )
 
-// WriteFiles writes results.json, series.csv and report.html into the folder, which is created if need be. Each file appears
-// whole or not at all.
+// WriteFiles writes results.json and what is made from it into the folder, which is created if need be. Each file appears whole
+// or not at all. series.csv and events.jsonl of a Recorder are left alone: they hold every second, and the results may not.
 func WriteFiles(dir string, r *Results) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
 	for _, f := range []struct {
-		name  string
-		write func(io.Writer, *Results) error
-	}{{ResultsFile, WriteJSON}, {SeriesFile, WriteCSV}, {PageFile, WritePage}} {
-		if err := writeFile(filepath.Join(dir, f.name), r, f.write); err != nil {
+		name     string
+		write    func(io.Writer, *Results) error
+		recorded bool // keep a file that is there
+	}{
+		{ResultsFile, WriteJSON, false}, {SeriesFile, WriteCSV, true}, {EventsFile, WriteEvents, true},
+		{BenchFile, WriteBench, false}, {JUnitFile, WriteJUnit, false}, {PageFile, WritePage, false},
+	} {
+		path := filepath.Join(dir, f.name)
+		if _, err := os.Stat(path); f.recorded && err == nil {
+			continue
+		}
+		if err := writeFile(path, r, f.write); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// ReadResults reads results.json of a results folder (R1).
+func ReadResults(dir string) (*Results, error) {
+	b, err := os.ReadFile(filepath.Join(dir, ResultsFile))
+	if err != nil {
+		return nil, fmt.Errorf("report: %w", err)
+	}
+	var r Results
+	if err := json.Unmarshal(b, &r); err != nil {
+		return nil, fmt.Errorf("report: %s is damaged, or no results of loadscript: %w", filepath.Join(dir, ResultsFile), err)
+	}
+	if r.Schema != SchemaVersion {
+		return nil, fmt.Errorf("report: %s has schema %d; this loadscript reads schema %d", filepath.Join(dir, ResultsFile), r.Schema, SchemaVersion)
+	}
+	return &r, nil
+}
+
+// WriteEvents writes events.jsonl.
+func WriteEvents(w io.Writer, r *Results) error {
+	enc := json.NewEncoder(w)
+	for i := range r.Scenarios {
+		s := &r.Scenarios[i]
+		if err := enc.Encode(eventLine{Scenario: s.Name, At: &s.Started, Event: Event{Kind: "phase", Name: "begin"}}); err != nil {
+			return err
+		}
+		for _, e := range s.Events {
+			if err := enc.Encode(eventLine{Scenario: s.Name, Event: e}); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -70,10 +115,11 @@ func WriteJSON(w io.Writer, r *Results) error {
 var csvHead = []string{
 	"scenario", "t_s", "stage", "offered_rate", "handed_rate", "acked_rate", "consume_rate", "errors", "dropped", "in_flight", "lag",
 	"produce_p50_ms", "produce_p90_ms", "produce_p99_ms", "produce_p99.9_ms", "produce_max_ms", "service_p99_ms", "delay_p99_ms",
-	"e2e_p50_ms", "e2e_p99_ms", "e2e_max_ms", "generator_cores", "broker_cores",
+	"e2e_p50_ms", "e2e_p99_ms", "e2e_max_ms", "generator_cores", "generator_rss_bytes", "generator_gc_pause_ms",
+	"broker_cores", "broker_rss_bytes", "broker_disk_read", "broker_disk_write", "broker_net_in", "broker_net_out",
 }
 
-// WriteCSV writes series.csv: one row per scenario and second. Unknown values are empty.
+// WriteCSV writes series.csv: one row per scenario and second. Unknown values are empty; those of brokers are of all together.
 func WriteCSV(w io.Writer, r *Results) error {
 	out := csv.NewWriter(w)
 	if err := out.Write(csvHead); err != nil {
@@ -82,7 +128,7 @@ func WriteCSV(w io.Writer, r *Results) error {
 	for i := range r.Scenarios {
 		s := &r.Scenarios[i]
 		for _, row := range s.Series {
-			if err := out.Write(csvRow(s, row)); err != nil {
+			if err := out.Write(csvRow(s.Name, s.stageAt(row.TNs-row.WidthNs), row)); err != nil {
 				return err
 			}
 		}
@@ -91,7 +137,7 @@ func WriteCSV(w io.Writer, r *Results) error {
 	return out.Error()
 }
 
-func csvRow(s *Scenario, row Second) []string {
+func csvRow(scenario, stage string, row Second) []string {
 	f := func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 	width := max(float64(row.WidthNs)/1e9, 1e-9)
 	rate := func(n float64) string { return strconv.FormatFloat(n/width, 'f', 1, 64) }
@@ -108,14 +154,43 @@ func csvRow(s *Scenario, row Second) []string {
 		}
 		return strconv.FormatFloat(v, 'f', 3, 64)
 	}
+	whole := func(v float64) string {
+		if v < 0 {
+			return ""
+		}
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	}
+	all := sumBrokers(row.Brokers)
 	p, e := row.Produce, row.E2E
 	return []string{
-		s.Name, strconv.FormatFloat(float64(row.TNs)/1e9, 'f', 3, 64), s.stageAt(row.TNs - row.WidthNs), rate(row.Offered),
+		scenario, strconv.FormatFloat(float64(row.TNs)/1e9, 'f', 3, 64), stage, rate(row.Offered),
 		rate(float64(row.Handed)), rate(float64(row.Acked)), rate(float64(row.Delivered)), count(row.Errors), count(row.Dropped),
 		count(row.InFlight), count(row.Lag),
 		ms(p, p.P50Ns), ms(p, p.P90Ns), ms(p, p.P99Ns), ms(p, p.P999Ns), ms(p, p.MaxNs), ms(row.Service, row.Service.P99Ns),
-		ms(row.Delay, row.Delay.P99Ns), ms(e, e.P50Ns), ms(e, e.P99Ns), ms(e, e.MaxNs), cores(row.GenCPU), cores(row.BrokerCPU),
+		ms(row.Delay, row.Delay.P99Ns), ms(e, e.P50Ns), ms(e, e.P99Ns), ms(e, e.MaxNs), cores(row.GenCPU), whole(float64(row.GenRSS)),
+		f(float64(row.GCPauseNs) / 1e6), cores(row.BrokerCPU), whole(float64(all.RSS)), whole(all.DiskRead), whole(all.DiskWrite), whole(all.NetIn),
+		whole(all.NetOut),
 	}
+}
+
+// sumBrokers adds up all brokers; what none of them knows stays -1.
+func sumBrokers(list []Broker) Broker {
+	sum := Broker{ID: -1, CPU: -1, RSS: -1, DiskRead: -1, DiskWrite: -1, NetIn: -1, NetOut: -1, FDs: -1, Goroutines: -1}
+	for _, b := range list {
+		sum.CPU, sum.RSS = plus(sum.CPU, b.CPU), plus(sum.RSS, b.RSS)
+		sum.DiskRead, sum.DiskWrite = plus(sum.DiskRead, b.DiskRead), plus(sum.DiskWrite, b.DiskWrite)
+		sum.NetIn, sum.NetOut = plus(sum.NetIn, b.NetIn), plus(sum.NetOut, b.NetOut)
+		sum.FDs, sum.Goroutines = plus(sum.FDs, b.FDs), plus(sum.Goroutines, b.Goroutines)
+	}
+	return sum
+}
+
+// plus adds what is known.
+func plus[T int64 | float64](a, b T) T {
+	if a < 0 || b < 0 {
+		return max(a, b)
+	}
+	return a + b
 }
 
 // stageAt names the stage that holds the moment; after the last one it is "drain".

@@ -16,6 +16,8 @@ type Results struct {
 	Schema      int          `json:"schema"`
 	RunID       string       `json:"run_id"`
 	Script      string       `json:"script"`
+	Sources     []Source     `json:"sources,omitempty"` // the script and the modules it loads, as they were
+	Version     string       `json:"version,omitempty"` // of loadscript, with its commit
 	Title       string       `json:"title,omitempty"`
 	Params      []plan.Param `json:"params,omitempty"`
 	Started     time.Time    `json:"started"`
@@ -25,6 +27,12 @@ type Results struct {
 	Interrupted bool         `json:"interrupted"`
 	Scenarios   []Scenario   `json:"scenarios"`
 	Verdict     Verdict      `json:"verdict"`
+}
+
+// Source is a file that the plan was made from.
+type Source struct {
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"` // hexadecimal
 }
 
 // Host is the machine that the generator ran on.

@@ -264,6 +264,16 @@ func checks(s *Scenario) (list []check) {
 		}
 		list = append(list, check{"threshold", name, t.Shown, t.Detail, class(t.Pass), nil})
 	}
+	for _, t := range s.Trends {
+		c := check{"trend", t.Expr, t.Shown, "", class(t.Pass), nil}
+		if t.Weak {
+			c.Detail = "too short a run to say"
+			if t.Pass {
+				c.Class = "warn"
+			}
+		}
+		list = append(list, c)
+	}
 	for _, f := range s.Validity.Findings {
 		c := check{"validity", f.Name, f.Measured, "required " + f.Required, class(f.Pass), nil}
 		if f.Warn {

@@ -184,8 +184,8 @@ func TestWriteFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(entries) != 3 {
-		t.Errorf("%v, want three files and nothing temporary", entries)
+	if len(entries) != 6 {
+		t.Errorf("%v, want six files and nothing temporary", entries)
 	}
 	if err := WriteFiles(filepath.Join(dir, ResultsFile), sample("spike", 1, 3)); err == nil {
 		t.Error("writing into a file worked")
