@@ -56,12 +56,7 @@ func WriteBench(w io.Writer, r *Results) error {
 			if len(s.Config.Consume) > 0 {
 				rates["consumed/s"] = st.ConsumeRate
 			}
-			benchLine(&b, s.Name, st.Name, st.Records, rates, func(m *Metric) *Latency {
-				if j < len(m.Stages) {
-					return &m.Stages[j]
-				}
-				return &Latency{}
-			}, s.Metrics)
+			benchLine(&b, s.Name, st.Name, st.Records, rates, func(m *Metric) *Latency { return m.stage(j) }, s.Metrics)
 		}
 	}
 	_, err := io.WriteString(w, b.String())

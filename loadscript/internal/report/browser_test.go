@@ -65,11 +65,28 @@ func TestPageDrawsItsPlots(t *testing.T) { // R2, R4
 	if owned := attribute(dom, "data-owned"); owned != "" {
 		t.Errorf("a name ran as code (%s)", owned)
 	}
-	if attribute(dom, "data-ready") != "yes" || attribute(dom, "data-plots") != "14" {
-		t.Errorf("ready %q, %s plots; want yes and 7 per scenario", attribute(dom, "data-ready"), attribute(dom, "data-plots"))
+	if attribute(dom, "data-ready") != "yes" || attribute(dom, "data-plots") != "16" {
+		t.Errorf("ready %q, %s plots; want yes and 8 per scenario", attribute(dom, "data-ready"), attribute(dom, "data-plots"))
 	}
-	if n := strings.Count(dom, "<canvas"); n != 14 {
-		t.Errorf("%d canvases, want 14", n)
+	if n := strings.Count(dom, "<canvas"); n != 16 {
+		t.Errorf("%d canvases, want 16", n)
+	}
+}
+
+func TestPageOfAPlausibleRun(t *testing.T) {
+	r := plausible(180, 1)
+	keepPage(t, "spike", render(t, r))
+	dom := dump(t, r)
+	if e := attribute(dom, "data-error"); e != "" || attribute(dom, "data-plots") != "13" {
+		t.Errorf("error %q, %s plots; want all 13", e, attribute(dom, "data-plots"))
+	}
+	if strings.Contains(dom, `<p class="empty">`) {
+		t.Error("a plot has nothing to draw")
+	}
+	for _, want := range []string{"kill leader(orders/0)", "4.20 s", "broker 3", "billing", "audit", "Slowest recovery", "SHA-256", "too short a run"} {
+		if !strings.Contains(dom, want) {
+			t.Errorf("the page does not show %q", want)
+		}
 	}
 }
 
@@ -81,7 +98,7 @@ func TestPageOfARunWithoutData(t *testing.T) {
 	if e := attribute(dom, "data-error"); e != "" || attribute(dom, "data-ready") != "yes" || attribute(dom, "data-plots") != "0" {
 		t.Errorf("error %q, ready %q, plots %q", e, attribute(dom, "data-ready"), attribute(dom, "data-plots"))
 	}
-	if !strings.Contains(dom, "nothing to draw") || !strings.Contains(dom, "Did not run") {
+	if !strings.Contains(dom, `<p class="empty">nothing to draw`) || !strings.Contains(dom, "Did not run") {
 		t.Error("the page does not say what is missing")
 	}
 }

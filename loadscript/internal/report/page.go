@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,15 +42,16 @@ type page struct {
 	License  string
 	Word     string
 	Sections []section
-	Data     []plotData
+	Data     string // packed plotData
 	Facts    [][2]string
+	More     [][2]string
 	Shared   string
 }
 
-var pageTemplate = template.Must(template.New("page").Parse(pageHTML))
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"n": formatCount}).Parse(pageHTML))
 
-// pagePoints bounds how many points of time all plots of a page have together per series, so that it stays well below 500 KB.
-const pagePoints = 1800
+// pagePoints bounds how many points of time all scenarios of a page have together per series, so that it stays below 500 KB.
+const pagePoints = 3600
 
 // WritePage writes report.html (R2, R3, R4).
 func WritePage(w io.Writer, r *Results) error {
@@ -59,7 +61,7 @@ func WritePage(w io.Writer, r *Results) error {
 		// Hashes instead of 'unsafe-inline': even markup that slipped through could not run.
 		CSP: fmt.Sprintf("default-src 'none'; script-src %s %s; style-src %s; img-src data:; base-uri 'none'; form-action 'none'",
 			hash(library), hash(code), hash(style)),
-		Word: "PASS", Facts: facts(r),
+		Word: "PASS", Facts: facts(r), More: environment(r),
 	}
 	if !r.Verdict.Pass {
 		p.Word = "FAIL"
@@ -68,10 +70,15 @@ func WritePage(w io.Writer, r *Results) error {
 		p.Shared = fmt.Sprintf("Broker and generator share the %d cores of this machine and compete for them: compare runs of this machine with each other, not with a cluster.", r.Host.Cores)
 	}
 	points := max(pagePoints/max(len(r.Scenarios), 1), 60)
+	var data []plotData
 	for i := range r.Scenarios {
 		s := &r.Scenarios[i]
 		p.Sections = append(p.Sections, newSection(i, s, len(r.Scenarios)))
-		p.Data = append(p.Data, newPlotData(s, points))
+		data = append(data, newPlotData(s, points))
+	}
+	var err error
+	if p.Data, err = pack(data); err != nil {
+		return fmt.Errorf("report: packing the data of the page: %w", err)
 	}
 	return pageTemplate.Execute(w, p)
 }
@@ -82,24 +89,35 @@ func hash(s string) string {
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
-// facts are the lines about the run.
+// facts are the lines about the run that everybody needs; environment has the rest.
 func facts(r *Results) [][2]string {
-	cpu := r.Host.CPU
-	if cpu == "" {
-		cpu = r.Host.Arch
-	}
 	cluster := fmt.Sprintf("%s (%s)", strings.Join(r.Cluster.Brokers, ", "), count(r.Cluster.Nodes, "broker"))
 	if r.Cluster.Embedded {
 		cluster = "embedded streambus on " + strings.Join(r.Cluster.Brokers, ", ")
 	}
 	list := [][2]string{
 		{"Script", r.Script},
-		{"Started", r.Started.Format("2006-01-02 15:04:05 MST")},
 		{"Took", clock(time.Duration(r.ElapsedNs))},
 		{"Cluster", cluster},
-		{"Generator", fmt.Sprintf("%s, %s, %s, %s %s, %s", r.Host.Name, count(r.Host.Cores, "core"), cpu, r.Host.OS, r.Host.Kernel, r.Host.Go)},
-		{"Run", r.RunID},
+		{"Generator", fmt.Sprintf("%s, %s", r.Host.Name, count(r.Host.Cores, "core"))},
 	}
+	for _, p := range r.Params {
+		if p.Set {
+			list = append(list, [2]string{"--" + p.Name, p.Value})
+		}
+	}
+	return list
+}
+
+func environment(r *Results) [][2]string {
+	list := [][2]string{
+		{"Run", r.RunID}, {"loadscript", r.Version}, {"Started", r.Started.Format("2006-01-02 15:04:05.000 MST")}, {"Machine", r.Host.Name},
+		{"Processor", oneLine(fmt.Sprintf("%s %s, %s", r.Host.CPU, r.Host.Arch, count(r.Host.Cores, "core")))},
+	}
+	if r.Host.Memory > 0 {
+		list = append(list, [2]string{"Memory", formatBytes(r.Host.Memory)})
+	}
+	list = append(list, [2]string{"System", oneLine(r.Host.OS + " " + r.Host.Kernel + ", " + r.Host.Go)}, [2]string{"Brokers", strings.Join(r.Cluster.Brokers, ", ")})
 	for _, p := range r.Params {
 		text := p.Value
 		if !p.Set {
@@ -107,7 +125,10 @@ func facts(r *Results) [][2]string {
 		}
 		list = append(list, [2]string{"--" + p.Name, text})
 	}
-	return list
+	for _, s := range r.Sources {
+		list = append(list, [2]string{s.Path, "SHA-256 " + s.SHA256})
+	}
+	return slices.DeleteFunc(list, func(f [2]string) bool { return f[1] == "" })
 }
 
 func count(n int, noun string) string {
@@ -129,6 +150,13 @@ type section struct {
 	Heads   []string
 	Metrics []latencyRow
 	Rows    []stageRow
+	Faults  []recoveryRow
+	Tries   []probeRow
+	Happens []eventRow
+	Plan    [][2]string
+	Heat    bool
+	Lagged  bool // there is a lag per group
+	Nodes   bool // what the brokers used is known
 }
 
 type card struct{ Name, Value, Note, Class string }
@@ -154,6 +182,19 @@ type stageRow struct {
 	Cells                                             []cell
 }
 
+// recoveryRow is a fault with what became of it.
+type recoveryRow struct{ Fault, Target, At, Lasted, Unavailable, Recovery, Detail, Class string }
+
+type probeRow struct {
+	Rate, Detail, Class string
+	Value, Most         float64 // for the bar
+}
+
+type eventRow struct{ At, Kind, Name, Detail, Class string }
+
+// maxEventRows is how many events a page lists; events.jsonl has them all.
+const maxEventRows = 200
+
 func newSection(i int, s *Scenario, n int) section {
 	sec := section{
 		Scenario: s, Index: i, Pass: s.Ran && s.ExitCode == 0, Reads: len(s.Config.Consume) > 0,
@@ -163,6 +204,10 @@ func newSection(i int, s *Scenario, n int) section {
 		sec.Heads = append(sec.Heads, c.name)
 	}
 	sec.Cards, sec.Checks = cards(s), checks(s)
+	sec.Faults, sec.Tries, sec.Happens, sec.Plan = recoveries(s), probes(s), events(s), planRows(s)
+	sec.Heat = newHeat(s.Heat) != nil
+	sec.Lagged = slices.ContainsFunc(s.Series, func(r Second) bool { return len(r.Lags) > 0 })
+	sec.Nodes = slices.ContainsFunc(s.Series, func(r Second) bool { return len(r.Brokers) > 0 })
 	for j := range s.Metrics {
 		sec.Metrics = append(sec.Metrics, latencyRow{s.Metrics[j].Name, cells(&s.Metrics[j].Whole)})
 	}
@@ -173,12 +218,12 @@ func newSection(i int, s *Scenario, n int) section {
 			Offered: formatRate(st.OfferedRate), Achieved: formatRate(st.AckedRate), Consumed: formatRate(st.ConsumeRate), Errors: formatCount(st.Errors),
 		}
 		if produce != nil {
-			row.Cells = cells(&produce.Stages[j])
+			row.Cells = cells(produce.stage(j))
 		} else {
 			row.Cells = cells(&Latency{})
 		}
 		if sec.Reads && e2e != nil {
-			row.Cells = append(row.Cells, cells(&e2e.Stages[j])[2])
+			row.Cells = append(row.Cells, cells(e2e.stage(j))[2])
 		}
 		sec.Rows = append(sec.Rows, row)
 	}
@@ -208,6 +253,9 @@ func cards(s *Scenario) []card {
 	}
 	t := &s.Totals
 	list := []card{{"Achieved", formatRate(t.AckedRate), "of " + formatRate(t.OfferedRate) + " offered", ""}}
+	if s.MaxRate > 0 {
+		list = append(list, card{"Highest rate that held", formatRate(s.MaxRate), count(len(s.Probes), "rate") + " tried", ""})
+	}
 	for _, m := range []struct{ metric, name string }{{"produce.latency", "Produce"}, {"e2e.latency", "End to end"}} {
 		if v := s.metric(m.metric); v != nil {
 			c := cells(&v.Whole)
@@ -226,6 +274,9 @@ func cards(s *Scenario) []card {
 		if bad > 0 {
 			c.Class = "bad"
 		}
+		list = append(list, c)
+	}
+	if c, ok := recoveryCard(s); ok {
 		list = append(list, c)
 	}
 	c := card{"Errors", formatCount(t.Failed + t.Unknown), formatCount(t.Dropped) + " dropped, " + formatCount(t.Late) + " late", "good"}
@@ -284,163 +335,135 @@ func checks(s *Scenario) (list []check) {
 	return list
 }
 
-// plotData is what page.js draws. Times are seconds, latencies milliseconds, rates per second; null = not known.
-type plotData struct {
-	Name   string      `json:"name"`
-	Warmup float64     `json:"warmup"`
-	End    float64     `json:"end"` // of the last stage
-	Reads  bool        `json:"reads"`
-	Stages []stageData `json:"stages"`
-	T      []float64   `json:"t"`
-	Series []namedData `json:"series"`
-	Curves []curveData `json:"curves"`
-	Bucket float64     `json:"bucket"` // seconds per point, when seconds were put together; else 0
-}
-
-type stageData struct {
-	Name string  `json:"name"`
-	From float64 `json:"from"`
-	To   float64 `json:"to"`
-}
-
-type namedData struct {
-	Key    string     `json:"key"`
-	Values []*float64 `json:"values"`
-}
-
-type curveData struct {
-	Metric string     `json:"metric"`
-	Stage  string     `json:"stage"`
-	X      []float64  `json:"x"`
-	Y      []*float64 `json:"y"`
-}
-
-func newPlotData(s *Scenario, points int) plotData {
-	// Empty lists, not nil ones: nil would be null on the page.
-	d := plotData{
-		Name: s.Name, Warmup: float64(s.WarmupNs) / 1e9, Reads: len(s.Config.Consume) > 0,
-		Stages: []stageData{}, T: []float64{}, Series: []namedData{}, Curves: []curveData{},
+// recoveryCard is the slowest recovery.
+func recoveryCard(s *Scenario) (card, bool) {
+	if len(s.Recoveries) == 0 {
+		return card{}, false
 	}
-	for _, st := range s.Stages {
-		d.Stages = append(d.Stages, stageData{st.Name, float64(st.StartNs) / 1e9, float64(st.EndNs) / 1e9})
-		d.End = float64(st.EndNs) / 1e9
-	}
-	rows, size := squeeze(s.Series, points)
-	if size > 1 {
-		d.Bucket = float64(size)
-	}
-	for _, row := range rows {
-		d.T = append(d.T, short(float64(row.TNs)/1e9))
-	}
-	for _, c := range plotColumns {
-		values := make([]*float64, len(rows))
-		for i := range rows {
-			if v := c.of(&rows[i]); v >= 0 {
-				v = short(v)
-				values[i] = &v
-			}
-		}
-		d.Series = append(d.Series, namedData{c.key, values})
-	}
-	for _, c := range s.Curves {
-		if len(c.Points) == 0 {
+	worst, silent := int64(0), int64(0)
+	for _, r := range s.Recoveries {
+		silent = max(silent, r.UnavailableNs)
+		if worst < 0 || r.RecoveryNs < 0 {
+			worst = -1
 			continue
 		}
-		cd := curveData{Metric: c.Metric, Stage: c.Stage}
-		for _, p := range c.Points {
-			v := short(float64(p.ValueNs) / 1e6)
-			cd.X, cd.Y = append(cd.X, short(p.Inverse)), append(cd.Y, &v)
+		worst = max(worst, r.RecoveryNs)
+	}
+	c := card{"Slowest recovery", FormatLatency(worst), "of " + count(len(s.Recoveries), "fault") + ", silent at most " + FormatLatency(silent), ""}
+	if worst < 0 {
+		c.Value, c.Class = "never", "bad"
+	}
+	return c, true
+}
+
+func recoveries(s *Scenario) (list []recoveryRow) {
+	for _, r := range s.Recoveries {
+		row := recoveryRow{
+			Fault: r.Fault, Target: r.Target, At: clock(time.Duration(r.BeginNs)), Lasted: FormatLatency(r.EndNs - r.BeginNs),
+			Unavailable: FormatLatency(r.UnavailableNs), Recovery: FormatLatency(r.RecoveryNs), Detail: r.Detail, Class: "ok",
 		}
-		d.Curves = append(d.Curves, cd)
-	}
-	return d
-}
-
-// plotColumns are the series of the page; a negative value is one that is not known. A key ending in "?" marks the seconds
-// with too few samples for the percentile (R3).
-var plotColumns = []struct {
-	key string
-	of  func(*Second) float64
-}{
-	{"offered", func(r *Second) float64 { return perSecond(r, r.Offered) }},
-	{"acked", func(r *Second) float64 { return perSecond(r, float64(r.Acked)) }},
-	{"delivered", func(r *Second) float64 { return perSecond(r, float64(r.Delivered)) }},
-	{"errors", func(r *Second) float64 { return perSecond(r, float64(r.Errors+r.Dropped)) }},
-	{"inflight", func(r *Second) float64 { return float64(r.InFlight) }},
-	{"lag", func(r *Second) float64 { return float64(r.Lag) }},
-	{"gencpu", func(r *Second) float64 { return r.GenCPU }},
-	{"brokercpu", func(r *Second) float64 { return r.BrokerCPU }},
-	{"n", func(r *Second) float64 { return float64(r.Produce.N) }},
-	{"p50", func(r *Second) float64 { return ms(r.Produce, r.Produce.P50Ns) }},
-	{"p99", func(r *Second) float64 { return ms(r.Produce, r.Produce.P99Ns) }},
-	{"p999", func(r *Second) float64 { return ms(r.Produce, r.Produce.P999Ns) }},
-	{"max", func(r *Second) float64 { return ms(r.Produce, r.Produce.MaxNs) }},
-	{"en", func(r *Second) float64 { return float64(r.E2E.N) }},
-	{"e50", func(r *Second) float64 { return ms(r.E2E, r.E2E.P50Ns) }},
-	{"e99", func(r *Second) float64 { return ms(r.E2E, r.E2E.P99Ns) }},
-	{"e999", func(r *Second) float64 { return ms(r.E2E, r.E2E.P999Ns) }},
-	{"emax", func(r *Second) float64 { return ms(r.E2E, r.E2E.MaxNs) }},
-}
-
-func perSecond(r *Second, n float64) float64 {
-	if r.WidthNs <= 0 {
-		return -1
-	}
-	return n / (float64(r.WidthNs) / 1e9)
-}
-
-func ms(q Quantiles, ns int64) float64 {
-	if q.N == 0 {
-		return -1
-	}
-	return float64(ns) / 1e6
-}
-
-// short keeps five significant digits: what a plot can show.
-func short(v float64) float64 {
-	if v == 0 || math.IsInf(v, 0) || math.IsNaN(v) {
-		return 0
-	}
-	scale := math.Pow(10, 4-math.Floor(math.Log10(math.Abs(v))))
-	return math.Round(v*scale) / scale
-}
-
-// squeeze puts neighbouring seconds together until there are at most n points. Counts add up; of percentiles, queues and CPU
-// the worst second stands for all: percentiles of several seconds cannot be averaged. The last, short second is dropped when it
-// would distort rates.
-func squeeze(rows []Second, n int) (out []Second, size int) {
-	if k := len(rows); k > 1 && rows[k-1].WidthNs < int64(time.Second)/5 {
-		rows = rows[:k-1]
-	}
-	size = (len(rows) + n - 1) / n
-	if size <= 1 {
-		return rows, 1
-	}
-	for i := 0; i < len(rows); i += size {
-		sum := rows[i]
-		for _, r := range rows[i+1 : min(i+size, len(rows))] {
-			sum.TNs, sum.WidthNs = r.TNs, sum.WidthNs+r.WidthNs
-			sum.Offered += r.Offered
-			sum.Handed += r.Handed
-			sum.Acked += r.Acked
-			sum.Errors += r.Errors
-			sum.Dropped += r.Dropped
-			sum.Delivered += r.Delivered
-			sum.InFlight, sum.Lag = max(sum.InFlight, r.InFlight), max(sum.Lag, r.Lag)
-			sum.GenCPU, sum.BrokerCPU = max(sum.GenCPU, r.GenCPU), max(sum.BrokerCPU, r.BrokerCPU)
-			sum.Produce, sum.E2E = worst(sum.Produce, r.Produce), worst(sum.E2E, r.E2E)
+		if r.RecoveryNs < 0 {
+			row.Recovery, row.Class = "never", "bad"
 		}
-		out = append(out, sum)
+		list = append(list, row)
 	}
-	return out, size
+	return list
 }
 
-// worst takes the larger of each percentile, and the smaller number of samples that stands behind one.
-func worst(a, b Quantiles) Quantiles {
-	if a.N == 0 || b.N == 0 {
-		return Quantiles{a.N + b.N, a.P50Ns + b.P50Ns, a.P90Ns + b.P90Ns, a.P99Ns + b.P99Ns, a.P999Ns + b.P999Ns, a.MaxNs + b.MaxNs}
+func probes(s *Scenario) (list []probeRow) {
+	most := 0.0
+	for _, p := range s.Probes {
+		most = max(most, p.Rate)
 	}
-	return Quantiles{
-		min(a.N, b.N), max(a.P50Ns, b.P50Ns), max(a.P90Ns, b.P90Ns), max(a.P99Ns, b.P99Ns), max(a.P999Ns, b.P999Ns), max(a.MaxNs, b.MaxNs),
+	for _, p := range s.Probes {
+		row := probeRow{formatRate(p.Rate), p.Detail, "ok", p.Rate, most}
+		if !p.Pass {
+			row.Class = "bad"
+		}
+		list = append(list, row)
 	}
+	return list
+}
+
+func events(s *Scenario) (list []eventRow) {
+	for _, e := range s.Events {
+		if e.Kind == "stage" || e.Kind == "phase" {
+			continue // the plots show them
+		}
+		row := eventRow{At: FormatLatency(e.TNs), Kind: e.Kind, Name: e.Name, Detail: e.Detail, Class: "info"}
+		if e.Target != "" {
+			row.Name += " → " + e.Target
+		}
+		if e.EndNs > e.TNs {
+			row.Detail = strings.TrimSuffix("for "+FormatLatency(e.EndNs-e.TNs)+", "+e.Detail, ", ")
+		}
+		if e.Error != "" {
+			row.Detail, row.Class = e.Error, "bad"
+		}
+		if len(list) == maxEventRows {
+			return append(list, eventRow{Name: formatCount(int64(len(s.Events)-maxEventRows)) + " more are in events.jsonl", Class: "info"})
+		}
+		list = append(list, row)
+	}
+	return list
+}
+
+// planRows says in words what the engine was given.
+func planRows(s *Scenario) [][2]string {
+	c := &s.Config
+	list := [][2]string{{"Seed", fmt.Sprint(s.Seed)}, {"Arrivals", string(c.Arrivals)}}
+	add := func(name, text string) { list = append(list, [2]string{name, text}) }
+	if c.Executor != nil {
+		add("Executor", c.Executor.Kind)
+	}
+	if c.Warmup > 0 {
+		add("Warm-up", plan.FormatDuration(c.Warmup)+", left out of every number")
+	}
+	add("Drain", "at most "+plan.FormatDuration(c.Drain))
+	if c.MaxInFlight > 0 {
+		add("In flight", "at most "+formatCount(int64(c.MaxInFlight)))
+	}
+	seen := map[string]bool{}
+	topic := func(t plan.Topic) {
+		if seen[t.Name] {
+			return
+		}
+		seen[t.Name] = true
+		text := count(t.Partitions, "partition")
+		if t.Partitions == 0 {
+			text = "the broker's number of partitions"
+		}
+		if t.Replication > 0 {
+			text += fmt.Sprintf(", replication %d", t.Replication)
+		}
+		if t.MinInsync > 0 {
+			text += fmt.Sprintf(", min.insync.replicas %d", t.MinInsync)
+		}
+		for _, kv := range t.Config {
+			text += ", " + kv.Name + "=" + kv.Value
+		}
+		add("Topic "+t.Name, text)
+	}
+	for i := range c.Produce {
+		topic(c.Produce[i].Topic)
+	}
+	for i := range c.Consume {
+		topic(c.Consume[i].Topic)
+	}
+	var verify []string
+	for _, v := range c.Verify {
+		verify = append(verify, string(v))
+	}
+	if len(verify) > 0 {
+		add("Verified", strings.Join(verify, ", "))
+	}
+	return list
+}
+
+// stage is the metric of one stage; an empty one if there is none.
+func (m *Metric) stage(i int) *Latency {
+	if i < len(m.Stages) {
+		return &m.Stages[i]
+	}
+	return &Latency{}
 }

@@ -185,10 +185,10 @@ func (t *text) stages(s *Scenario) {
 		none := &Latency{}
 		p, e := none, none
 		if produce != nil {
-			p = &produce.Stages[i]
+			p = produce.stage(i)
 		}
 		if e2e != nil {
-			e = &e2e.Stages[i]
+			e = e2e.stage(i)
 		}
 		rows = append(rows, append(row, p.cell(0), p.cell(2), p.cell(4), e.cell(2), formatCount(st.Errors)))
 	}

@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const root = document.documentElement;
-  const data = JSON.parse(document.getElementById("data").textContent) || [];
+  let data = [];
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const plots = new Map(); // element -> uPlot
   const color = name => getComputedStyle(root).getPropertyValue("--" + name).trim();
@@ -11,6 +11,13 @@
   const digits = v => v >= 99.95 ? v.toFixed(0) : v >= 9.995 ? v.toFixed(1) : v.toFixed(2);
   const latency = v => v == null ? "–" : v >= 1000 ? digits(v / 1e3) + " s" : v >= 1 ? digits(v) + " ms" : (v * 1e3).toFixed(0) + " µs";
   const latencyTick = v => v == null ? "" : v >= 1000 ? trim((v / 1e3).toFixed(1)) + " s" : v >= 1 ? trim(v.toFixed(1)) + " ms" : trim((v * 1e3).toFixed(1)) + " µs";
+  const bytes = v => {
+    if (v == null) return "–";
+    for (const u of ["B", "KiB", "MiB", "GiB"]) { if (v < 1024) return (u == "B" ? v.toFixed(0) : trim(v >= 99.95 ? v.toFixed(0) : v.toFixed(1))) + " " + u; v /= 1024; }
+    return trim(v.toFixed(1)) + " TiB";
+  };
+  const cores = v => v == null ? "–" : v.toFixed(2) + " cores";
+  const rate = v => v == null ? "–" : number(v) + "/s";
   const number = v => v == null ? "–" : v >= 1e6 ? trim((v / 1e6).toFixed(2)) + "M" : v >= 1e4 ? trim((v / 1e3).toFixed(1)) + "k" : v >= 100 ? v.toFixed(0) : trim(v.toFixed(2));
   const clock = v => {
     if (v == null) return "–";
@@ -19,13 +26,21 @@
   };
 
   // Bands behind the plot: every second stage, the warm-up, and the names of the stages.
-  const bands = d => ({hooks: {drawClear: [u => {
+  const bands = (d, stages) => ({hooks: {drawClear: [u => {
     const {ctx} = u, {left, top, width, height} = u.bbox, px = devicePixelRatio;
     const at = v => Math.min(Math.max(u.valToPos(v, "x", true), left), left + width);
     ctx.save();
     d.stages.forEach((s, i) => {
       const a = at(s.from), b = at(s.to);
       if (i % 2 == 0) { ctx.fillStyle = color("band"); ctx.fillRect(a, top, b - a, height); }
+    });
+    // Faults: a tinted stretch between two lines.
+    d.faults.forEach(f => {
+      const a = at(f.from), b = Math.max(at(f.to), a + px);
+      if (a >= left + width || b <= left) return;
+      ctx.fillStyle = fade(color("fault"), .11); ctx.fillRect(a, top, b - a, height);
+      ctx.fillStyle = fade(color("fault"), .8);
+      ctx.fillRect(a, top, 1.5 * px, height); ctx.fillRect(b - px, top, px, height);
     });
     if (d.warmup > 0) {
       const b = at(d.warmup);
@@ -40,16 +55,38 @@
     const at = v => Math.min(Math.max(u.valToPos(v, "x", true), left), left + width);
     ctx.save();
     ctx.font = `${11 * px}px system-ui,sans-serif`; ctx.fillStyle = color("soft"); ctx.textBaseline = "top"; ctx.textAlign = "left";
-    const label = (text, a, b) => {
+    const label = (text, a, b, down) => {
       const room = b - a - 8 * px;
       if (room < 14 * px) return;
       let t = text;
       while (t && ctx.measureText(t).width > room) t = t.slice(0, -1);
       if (t != text) t = t.length > 4 ? t.slice(0, -1) + "…" : "";
-      ctx.fillText(t, a + 4 * px, top + 3 * px);
+      const y = top + ((down || 0) + 3) * px;
+      if (down) { // legible over lines
+        const ink = ctx.fillStyle;
+        ctx.fillStyle = fade(color("card"), .82); ctx.fillRect(a + 2 * px, y - px, ctx.measureText(t).width + 4 * px, 14 * px); ctx.fillStyle = ink;
+      }
+      ctx.fillText(t, a + 4 * px, y);
     };
-    d.stages.forEach(s => label(s.name, at(s.from), at(s.to)));
-    label("drain", at(d.end), left + width);
+    if (stages) {
+      d.stages.forEach(s => label(s.name, at(s.from), at(s.to)));
+      label("drain", at(d.end), left + width);
+      // Names of faults in a second row, as far as the next one.
+      ctx.fillStyle = color("fault"); ctx.font = `600 ${11 * px}px system-ui,sans-serif`;
+      d.faults.forEach((f, i) => {
+        if (at(f.to) <= left || at(f.from) >= left + width) return;
+        const next = d.faults.slice(i + 1).find(g => g.from > f.from);
+        label(f.name, at(f.from), next ? at(next.from) : left + width, 17);
+      });
+    }
+    // Moments: small triangles on the time axis.
+    ctx.fillStyle = color("soft");
+    const {height} = u.bbox;
+    d.marks.forEach(m => {
+      const x = u.valToPos(m.at, "x", true);
+      if (x < left || x > left + width) return;
+      ctx.beginPath(); ctx.moveTo(x, top + height - 7 * px); ctx.lineTo(x + 4 * px, top + height); ctx.lineTo(x - 4 * px, top + height); ctx.fill();
+    });
     ctx.restore();
   }]}});
 
@@ -61,17 +98,30 @@
 
   const time = (d, el, series, values, y, extra) => ({
     options: Object.assign({
-      width: el.clientWidth, height: 250,
+      width: el.clientWidth, height: 215,
       cursor: {sync: {key: "s" + d.index}, focus: {prox: 24}, drag: {x: true, y: false}, points: {size: 6}},
       focus: {alpha: .35},
       scales: Object.assign({x: {time: false, range: (u, a, b) => [Math.min(0, a), Math.max(b, d.end)]}}, y.scales),
-      axes: [axis({values: (u, ticks) => ticks.map(clock), space: 70})].concat(y.axes),
+      axes: [axis({values: (u, ticks) => ticks.map(clock), space: 70, size: 28, gap: 4})].concat(y.axes),
       series: [{label: "time", value: (u, v) => clock(v)}].concat(series),
-      plugins: [bands(d)],
+      plugins: [bands(d, true)].concat((extra && extra.more) || []),
     }, extra),
     values: [d.t].concat(values),
   });
-  const linear = (format, floor) => ({scales: {y: {range: (u, a, b) => [0, Math.max((b || 0) * 1.12, floor || 1)]}}, axes: [axis({values: (u, t) => t.map(format), size: 62})]});
+  const resource = (d, el, series, values, format, floor) => values.some(present) ? time(d, el, series, values, linear(format, floor), {height: 128, plugins: [bands(d, false)]}) : null;
+  // One line per broker, and the generator's if it is known.
+  const nodes = (d, keys, own, format) => {
+    const series = [], values = [];
+    if (own && present(column(d, own))) { series.push(line("generator", "c", format, {width: 1.6})); values.push(column(d, own)); }
+    d.brokers.forEach((b, i) => keys.forEach(([key, suffix, dash]) => {
+      const v = (b.series.find(s => s.key == key) || {values: []}).values;
+      if (!present(v)) return;
+      series.push(line(b.name + suffix, "k" + (i % 8 + 1), format, {width: 1.8, dash: dash})); values.push(v);
+    }));
+    return [series, values];
+  };
+  const powers = [...Array(45).keys()].map(i => 2 ** i); // ticks of sizes in bytes
+  const linear = (format, floor) => ({scales: {y: {range: (u, a, b) => [0, Math.max((b || 0) * 1.15, floor || 1)]}}, axes: [axis(Object.assign({values: (u, t) => t.map(format), size: 68, space: 32}, format == bytes ? {incrs: powers} : {}))]});
 
   // Decades and, when there are few of them, their halves.
   const logRange = (u, a, b) => {
@@ -81,7 +131,7 @@
   };
   const decades = (u, splits) => splits.map(v => Math.abs(Math.log10(v) - Math.round(Math.log10(v))) < 1e-6 ? v : null);
   const logAxis = extra => axis(Object.assign({filter: decades, grid: {stroke: color("grid"), width: 1, filter: decades}, ticks: {stroke: color("grid"), width: 1, filter: decades}}, extra));
-  const logarithmic = () => ({scales: {y: {distr: 3, log: 10, range: logRange}}, axes: [logAxis({values: (u, t) => t.map(v => v == null ? "" : latencyTick(v)), size: 62})]});
+  const logarithmic = () => ({scales: {y: {distr: 3, log: 10, range: logRange}}, axes: [logAxis({values: (u, t) => t.map(v => v == null ? "" : latencyTick(v)), size: 68})]});
 
   const positive = values => values.map(v => v > 0 ? v : null);
   // A percentile needs 10/(1-p) samples; seconds with fewer are drawn by a companion line, dashed and pale.
@@ -102,25 +152,111 @@
     return time(d, el, series, values, logarithmic());
   };
 
+  // n colors from --h0 over --h1 to --h2.
+  const shadesOf = n => {
+    const stops = ["h0", "h1", "h2"].map(k => [1, 3, 5].map(i => parseInt(color(k).slice(i, i + 2), 16)));
+    return Array.from({length: n}, (_, i) => {
+      const x = i / (n - 1) * 2, k = Math.min(Math.floor(x), 1), f = x - k;
+      return "rgb(" + [0, 1, 2].map(j => Math.round(stops[k][j] + (stops[k + 1][j] - stops[k][j]) * f)).join(",") + ")";
+    });
+  };
+
   const makers = {
     rate(d, el) {
       const series = [line("offered", "c", v => v == null ? "–" : number(v) + "/s", {dash: [6, 4], width: 1.6}), line("achieved", "a", v => v == null ? "–" : number(v) + "/s", {width: 2, fill: fade(color("a"), .09)})];
       const values = [column(d, "offered"), column(d, "acked")];
       if (d.reads) { series.push(line("consumed", "b", v => v == null ? "–" : number(v) + "/s")); values.push(column(d, "delivered")); }
-      if (column(d, "errors").some(v => v > 0)) { series.push(line("errors, dropped", "d", v => v == null ? "–" : number(v) + "/s", {width: 2})); values.push(column(d, "errors")); }
+      [["errors", "errors", "d"], ["dropped", "dropped", "k5"]].forEach(([key, name, c]) => {
+        const v = column(d, key);
+        if (!v.some(v => v > 0)) return;
+        series.push(line(name, c, rate, {width: 2}));
+        values.push(v.map((n, i) => n > 0 || v[i - 1] > 0 || v[i + 1] > 0 ? n : null)); // no line along the axis
+      });
       return time(d, el, series, values, linear(number));
     },
     produce: (d, el) => percentiles(d, el, "p", "n"),
     e2e: (d, el) => percentiles(d, el, "e", "en"),
-    queues(d, el) {
-      const series = [line("in flight", "a", number, {width: 2})], values = [column(d, "inflight")];
-      if (d.reads) { series.push(line("lag", "k2", number, {width: 2})); values.push(column(d, "lag")); }
-      return time(d, el, series, values, linear(number));
+    lag(d, el) {
+      const series = [], values = [];
+      d.lags.forEach((g, i) => { series.push(line(g.key, "k" + (i % 8 + 1), number, {width: 1.8})); values.push(g.values); });
+      if (!series.length) { series.push(line("lag", "k2", number, {width: 2})); values.push(column(d, "lag")); }
+      return resource(d, el, series, values, number);
     },
+    inflight: (d, el) => resource(d, el, [line("in flight", "a", number, {width: 1.8, fill: fade(color("a"), .09)})], [column(d, "inflight")], number),
     cpu(d, el) {
-      const series = [line("generator", "a", v => v == null ? "–" : v.toFixed(2) + " cores", {width: 2})], values = [column(d, "gencpu")];
-      if (present(column(d, "brokercpu"))) { series.push(line("broker", "k2", v => v == null ? "–" : v.toFixed(2) + " cores", {width: 2})); values.push(column(d, "brokercpu")); }
-      return values.some(present) ? time(d, el, series, values, linear(number)) : null;
+      const [series, values] = nodes(d, [["cpu", ""]], "gencpu", cores);
+      if (!d.brokers.length && present(column(d, "brokercpu"))) { series.push(line("broker", "k1", cores, {width: 1.8})); values.push(column(d, "brokercpu")); }
+      return resource(d, el, series, values, number, .1);
+    },
+    memory: (d, el) => resource(d, el, ...nodes(d, [["rss", ""]], "genrss", bytes), bytes),
+    disk: (d, el) => resource(d, el, ...nodes(d, [["write", " write"], ["read", " read", [5, 4]]], "", v => v == null ? "–" : bytes(v) + "/s"), bytes, 1024),
+    net: (d, el) => resource(d, el, ...nodes(d, [["in", " in"], ["out", " out", [5, 4]]], "", v => v == null ? "–" : bytes(v) + "/s"), bytes, 1024),
+    heat(d, el) {
+      const h = d.heat;
+      if (!h) return null;
+      const rows = h.edges.length - 1, columns = h.counts.length / rows;
+      let lo = rows, hi = -1, most = 1;
+      h.counts.forEach((n, i) => { if (n) { lo = Math.min(lo, i % rows); hi = Math.max(hi, i % rows); most = Math.max(most, n); } });
+      if (hi < 0) return null;
+      const edge = i => h.edges[i] > 0 ? h.edges[i] : h.edges[1] / 2;
+      const shades = shadesOf(64), shade = n => shades[Math.round(Math.log(1 + n) / Math.log(1 + most) * 63)];
+      const cells = u => {
+        const {ctx} = u, {left, top, width, height} = u.bbox;
+        ctx.save(); ctx.beginPath(); ctx.rect(left, top, width, height); ctx.clip();
+        for (let c = 0; c < columns; c++) {
+          const a = Math.round(u.valToPos(c * h.width, "x", true)), b = Math.max(Math.round(u.valToPos((c + 1) * h.width, "x", true)), a + 1);
+          if (b < left || a > left + width) continue;
+          for (let r = lo; r <= hi; r++) {
+            const n = h.counts[c * rows + r];
+            if (!n) continue;
+            const y = Math.round(u.valToPos(edge(r + 1), "y", true)), z = Math.round(u.valToPos(edge(r), "y", true));
+            ctx.fillStyle = shade(n); ctx.fillRect(a, y, b - a, Math.max(z - y, 1));
+          }
+        }
+        ctx.restore();
+      };
+      const read = u => {
+        const out = el.parentElement.querySelector(".readout");
+        if (u.cursor.left < 0) { out.textContent = ""; return; }
+        const t = u.posToVal(u.cursor.left, "x"), y = u.posToVal(u.cursor.top, "y"), c = Math.floor(t / h.width);
+        let r = lo; while (r < hi && edge(r + 1) <= y) r++;
+        const n = h.counts[c * rows + r];
+        out.textContent = n == null ? "" : `${clock(c * h.width)}, ${latency(edge(r))} to ${latency(edge(r + 1))}: ${n.toLocaleString("en")} records`;
+      };
+      const y = logarithmic();
+      y.scales.y.range = () => [edge(lo), edge(hi + 1)];
+      const made = time(d, el, [{label: "latency", stroke: "transparent", points: {show: false}}], [d.t.map(() => edge(lo))], y, {
+        height: 190, legend: {show: false}, plugins: [bands(d, false), {hooks: {drawAxes: [cells], setCursor: [read]}}],
+      });
+      made.options.cursor.points = {show: false};
+      return made;
+    },
+    silences(d, el) {
+      const lanes = [...new Set(d.silences.map(s => s.name))];
+      if (!lanes.length) return null;
+      const bars = u => {
+        const {ctx} = u, {left, top, width, height} = u.bbox, px = devicePixelRatio;
+        ctx.save(); ctx.beginPath(); ctx.rect(left, top, width, height); ctx.clip();
+        ctx.fillStyle = color("d");
+        d.silences.forEach(s => {
+          const i = lanes.indexOf(s.name), a = u.valToPos(s.from, "x", true), b = Math.max(u.valToPos(s.to, "x", true), a + 2 * px);
+          const y = u.valToPos(i + .14, "y", true), z = u.valToPos(i + .86, "y", true);
+          ctx.fillRect(a, y, b - a, z - y);
+        });
+        ctx.restore();
+      };
+      const read = u => {
+        const out = el.parentElement.querySelector(".readout"), t = u.cursor.left < 0 ? -1 : u.posToVal(u.cursor.left, "x");
+        const name = lanes[Math.floor(u.posToVal(u.cursor.top, "y"))];
+        const s = d.silences.find(s => s.name == name && s.from <= t && t <= s.to);
+        out.textContent = s ? `${s.name}: silent for ${latency((s.to - s.from) * 1e3)} from ${clock(s.from)}` : d.hidden ? `and ${d.hidden} more partitions with shorter silences` : "";
+      };
+      const y = {scales: {y: {dir: -1, range: () => [0, lanes.length]}}, axes: [axis({size: 68, splits: () => lanes.map((l, i) => i + .5), values: () => lanes.map(l => l.length > 9 ? "…" + l.slice(-8) : l), grid: {show: false}, ticks: {show: false}})]};
+      const made = time(d, el, [{label: "silence", stroke: "transparent", points: {show: false}}], [d.t.map(() => 0)], y, {
+        height: 44 + 17 * lanes.length, legend: {show: false}, plugins: [bands(d, false), {hooks: {draw: [bars], setCursor: [read]}}],
+      });
+      made.options.cursor.points = {show: false};
+      return made;
     },
     curve(d, el) {
       const curves = d.curves.filter(c => c.metric == el.dataset.metric && c.x.length > 1);
@@ -139,9 +275,9 @@
       const last = Math.max(...curves.map(c => c.x[c.x.length - 1]));
       return {
         options: {
-          width: el.clientWidth, height: 310, padding: [null, 26, null, null], cursor: {focus: {prox: 24}, points: {size: 6}, drag: {x: false, y: false}}, focus: {alpha: .3},
+          width: el.clientWidth, height: 310, padding: [null, 40, null, null], cursor: {focus: {prox: 24}, points: {size: 6}, drag: {x: false, y: false}}, focus: {alpha: .3},
           scales: {x: {time: false, distr: 3, log: 10, range: () => [1, Math.pow(10, Math.max(2, Math.ceil(Math.log10(last))))]}, y: {distr: 3, log: 10, range: logRange}},
-          axes: [logAxis({values: (u, t) => t.map(v => v == null ? "" : name(v))}), logarithmic().axes[0]],
+          axes: [logAxis({values: (u, t) => t.map(v => v == null ? "" : name(v)), size: 28, gap: 4}), logarithmic().axes[0]],
           series: [{label: "percentile", value: (u, v) => v == null ? "–" : trim((100 * (1 - 1 / v)).toFixed(4)) + "%"}].concat(series),
         },
         values: joined,
@@ -155,7 +291,29 @@
     el.textContent = "";
     const made = d.t && d.t.length > 1 || el.dataset.plot == "curve" ? makers[el.dataset.plot](d, el) : null;
     if (!made) { el.append(Object.assign(document.createElement("p"), {className: "empty", textContent: "nothing to draw"})); return; }
-    plots.set(el, new uPlot(made.options, made.values, el));
+    const u = new uPlot(made.options, made.values, el);
+    plots.set(el, u);
+    // The legend's entries switch lines on and off: also from the keyboard.
+    el.querySelectorAll(".u-legend .u-series").forEach((row, i) => {
+      if (i == 0 || row.classList.contains("quiet")) return;
+      row.tabIndex = 0;
+      row.addEventListener("keydown", e => { if (e.key == "Enter" || e.key == " ") { e.preventDefault(); e.stopPropagation(); u.setSeries(i, {show: !u.series[i].show}); } });
+    });
+  };
+  // Keys on a plot: arrows move the cursor (with shift by ten), Escape zooms out.
+  const keys = e => {
+    const el = e.currentTarget, u = plots.get(el);
+    if (!u || e.target != el) return;
+    const step = {ArrowLeft: -1, ArrowRight: 1}[e.key] * (e.shiftKey ? 10 : 1);
+    if (step) {
+      const t = u.data[0], at = u.cursor.idx == null ? -1 : u.cursor.idx, i = Math.min(Math.max(at + step, 0), t.length - 1);
+      u.setCursor({left: u.valToPos(t[i], "x"), top: Math.max(u.cursor.top, 10)});
+      document.querySelector(".live").textContent = [...el.querySelectorAll(".u-legend .u-series:not(.quiet)")].map(s => s.textContent).join(", ");
+    } else if (e.key == "Escape") {
+      const sec = el.closest(".scenario");
+      sec.querySelectorAll(".timeline .plot").forEach(p => { const v = plots.get(p); if (v) v.setData(v.data); });
+    } else return;
+    e.preventDefault();
   };
   const sections = () => [...document.querySelectorAll(".scenario[open]")];
   const drawAll = again => {
@@ -165,8 +323,16 @@
     });
     root.dataset.plots = plots.size;
   };
-  const start = () => {
+  // The data is JSON, gzipped, in base64 of the URL alphabet.
+  const unpack = async () => {
+    const packed = atob(document.getElementById("data").dataset.packed.replace(/-/g, "+").replace(/_/g, "/"));
+    const raw = new Blob([Uint8Array.from(packed, c => c.charCodeAt(0))]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return JSON.parse(await new Response(raw).text()) || [];
+  };
+  const start = async () => {
+    data = await unpack();
     drawAll(false);
+    document.querySelectorAll(".plot").forEach(el => el.addEventListener("keydown", keys));
     document.querySelectorAll(".scenario").forEach(sec => sec.addEventListener("toggle", () => drawAll(false)));
     dark.addEventListener("change", () => drawAll(true));
     addEventListener("resize", () => plots.forEach((u, el) => u.setSize({width: el.clientWidth, height: u.height})));
@@ -174,5 +340,8 @@
   };
   addEventListener("error", e => { root.dataset.error = e.message; });
   addEventListener("securitypolicyviolation", e => { root.dataset.error = "blocked: " + e.violatedDirective; });
-  try { start(); } catch (e) { root.dataset.error = String(e); throw e; }
+  start().catch(e => {
+    root.dataset.error = String(e);
+    document.querySelectorAll(".plot").forEach(el => { el.textContent = "This browser cannot draw the plots: " + e; });
+  });
 })();
