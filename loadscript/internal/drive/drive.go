@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -31,7 +32,11 @@ type Options struct {
 	LateLimit time.Duration // default pace.DefaultLateLimit
 	LagFloor  time.Duration // generator lag below this never makes a run invalid; default DefaultLagFloor
 	CPUShare  float64       // share of all cores above which the generator is too busy; default DefaultCPUShare
+	Dial      Dial          // how clients reach brokers; nil: TCP
 }
+
+// Dial connects to a broker.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 // Defaults of Options.
 const (
@@ -136,11 +141,10 @@ func died(dead <-chan struct{}) bool {
 
 // clientOpts is what all clients share.
 func clientOpts(opts Options, name string) []kgo.Opt {
-	return []kgo.Opt{
+	list := []kgo.Opt{
 		kgo.SeedBrokers(opts.Brokers...),
 		kgo.ClientID("loadscript-" + name),
 		kgo.SoftwareNameAndVersion("loadscript", "1"),
-		kgo.DialTimeout(5 * time.Second),
 		kgo.MetadataMinAge(100 * time.Millisecond),
 		kgo.DisableClientMetrics(),
 		// Kafka's Java client waits 50 ms to 1 s before it reconnects; franz-go's default goes up to 2.5 s, which would be
@@ -149,4 +153,8 @@ func clientOpts(opts Options, name string) []kgo.Opt {
 			return min(50*time.Millisecond<<min(tries, 5), time.Second)
 		}),
 	}
+	if opts.Dial != nil {
+		return append(list, kgo.Dialer(opts.Dial)) // in place of DialTimeout
+	}
+	return append(list, kgo.DialTimeout(5*time.Second))
 }

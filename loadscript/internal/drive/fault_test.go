@@ -1,11 +1,7 @@
 package drive
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
-	"hash/crc32"
-	"net"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -13,9 +9,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/streambus/streambus/loadscript/internal/mock"
 	"github.com/streambus/streambus/loadscript/internal/plan"
 	"github.com/streambus/streambus/loadscript/internal/report"
 )
@@ -23,61 +19,20 @@ import (
 // plain switches idempotence off: kfake refuses the broken sequences that some faults leave behind.
 func plain(sc *plan.Scenario) { sc.Produce[0].Idempotent = false }
 
-// nth calls fn for one produce request of the load: the nth after the probes.
-func nth(c *kfake.Cluster, n int, fn func(*kmsg.ProduceRequest) (kmsg.Response, bool)) {
-	var seen atomic.Int32
-	c.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
-		if seen.Add(1) != int32(n) {
-			return nil, nil, false
-		}
-		resp, handled := fn(req.(*kmsg.ProduceRequest))
-		return resp, nil, handled
-	})
-}
-
-// success answers a produce request as if everything had been stored from offset base on.
-func success(req *kmsg.ProduceRequest, base int64) kmsg.Response {
-	resp := req.ResponseKind().(*kmsg.ProduceResponse)
-	for _, t := range req.Topics {
-		rt := kmsg.NewProduceResponseTopic()
-		rt.Topic, rt.TopicID = t.Topic, t.TopicID
-		for _, p := range t.Partitions {
-			rp := kmsg.NewProduceResponseTopicPartition()
-			rp.Partition, rp.BaseOffset = p.Partition, base
-			rt.Partitions = append(rt.Partitions, rp)
-		}
-		resp.Topics = append(resp.Topics, rt)
-	}
-	return resp
-}
-
-// again sends what an earlier request carried once more, from another client.
-func again(t *testing.T, c *kfake.Cluster, req *kmsg.ProduceRequest) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
+// mocked starts a broker that misbehaves, and makes sure in the end that it did.
+func mocked(t *testing.T, opts mock.Options) *kfake.Cluster {
+	t.Helper()
+	b, err := mock.Start(opts)
 	if err != nil {
-		t.Error(err)
-		return
+		t.Fatal(err)
 	}
-	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if _, err := req.RequestWith(ctx, client); err != nil {
-		t.Errorf("sending a request again: %v", err)
-	}
-}
-
-// keep copies a request, whose records belong to kfake's connection.
-func keep(req *kmsg.ProduceRequest) *kmsg.ProduceRequest {
-	cp := *req
-	cp.Topics = slices.Clone(req.Topics)
-	for i := range cp.Topics {
-		cp.Topics[i].Partitions = slices.Clone(cp.Topics[i].Partitions)
-		for j := range cp.Topics[i].Partitions {
-			cp.Topics[i].Partitions[j].Records = slices.Clone(cp.Topics[i].Partitions[j].Records)
+	t.Cleanup(func() {
+		b.Close()
+		if err := b.Err(); err != nil || b.Done() == 0 {
+			t.Errorf("the broker did its misdeed %d times: %v", b.Done(), err)
 		}
-	}
-	return &cp
+	})
+	return b.Cluster
 }
 
 // broken lists the invariants that a scenario violated.
@@ -103,118 +58,37 @@ func expectBroken(t *testing.T, res *report.Results, want ...string) {
 	}
 }
 
-// The broker confirms a batch and does not keep it. The offset that it names lies far ahead, where nothing else is.
-func TestAckedAndDropped(t *testing.T) {
+// What each misdeed breaks, in this package's own terms; `loadscript selftest` tries them as well.
+func TestMisdeeds(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*plan.Scenario){"reading back": func(*plan.Scenario) {}, "group": withGroup(2)} {
+	for _, c := range []struct {
+		misdeed mock.Misdeed
+		change  func(*plan.Scenario)
+		broken  []string
+	}{
+		{mock.Lose, nil, []string{"no_loss"}},
+		{mock.Lose, withGroup(2), []string{"no_loss"}},
+		{mock.Rollback, nil, []string{"no_loss", "consistent_offsets"}},
+		{mock.Repeat, withGroup(2), []string{"no_duplicates"}},
+		{mock.Reorder, nil, []string{"in_order"}},
+		{mock.Corrupt, withGroup(1), []string{"no_corruption"}},
+		{mock.Garble, withGroup(1), []string{"no_corruption"}},
+		{mock.KeepRefused, nil, []string{"no_phantoms"}},
+		{mock.Misplace, withGroup(2), []string{"consistent_offsets"}},
+	} {
+		name, change := string(c.misdeed)+", read back", c.change
+		if change != nil {
+			name = string(c.misdeed) + ", read by a group"
+		} else {
+			change = func(*plan.Scenario) {}
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := fake(t)
-			nth(c, 40, func(req *kmsg.ProduceRequest) (kmsg.Response, bool) { return success(req, 1<<30), true })
 			p := load(plain, change)
 			p.Scenarios[0].Drain = 2 * time.Second
-			expectBroken(t, run(t, c, p), "no_loss")
+			expectBroken(t, run(t, mocked(t, mock.Options{Misdeed: c.misdeed}), p), c.broken...)
 		})
 	}
-}
-
-// The broker names an offset that another batch gets as well: the log was rolled back under the acknowledged one.
-func TestAckedAndRolledBack(t *testing.T) {
-	t.Parallel()
-	c := fake(t)
-	nth(c, 40, func(req *kmsg.ProduceRequest) (kmsg.Response, bool) { return success(req, 5), true })
-	expectBroken(t, run(t, c, load(plain)), "no_loss", "consistent_offsets")
-}
-
-func TestStoredTwice(t *testing.T) {
-	t.Parallel()
-	c := fake(t)
-	copies := make(chan *kmsg.ProduceRequest, 1)
-	done := make(chan struct{})
-	nth(c, 40, func(req *kmsg.ProduceRequest) (kmsg.Response, bool) { copies <- keep(req); return nil, false })
-	go func() {
-		defer close(done)
-		again(t, c, <-copies)
-	}()
-	expectBroken(t, run(t, c, load(plain, withGroup(2))), "no_duplicates")
-	<-done
-}
-
-// A batch is confirmed, kept back, and stored after its successors.
-func TestStoredOutOfOrder(t *testing.T) {
-	t.Parallel()
-	c := fake(t)
-	held := make(chan *kmsg.ProduceRequest, 1)
-	done := make(chan struct{})
-	var seen atomic.Int32
-	var hold atomic.Pointer[kmsg.ProduceRequest]
-	c.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
-		req := r.(*kmsg.ProduceRequest)
-		switch seen.Add(1) {
-		case 40:
-			hold.Store(keep(req))
-			return success(req, 1<<30), nil, true
-		case 120:
-			held <- hold.Load()
-		}
-		return nil, nil, false
-	})
-	go func() {
-		defer close(done)
-		again(t, c, <-held)
-	}()
-	expectBroken(t, run(t, c, load(plain)), "in_order")
-	<-done
-}
-
-// A byte of a value changes on its way into the log, and the batch gets a checksum that matches.
-func TestChangedInTheLog(t *testing.T) {
-	t.Parallel()
-	c := fake(t)
-	nth(c, 40, func(req *kmsg.ProduceRequest) (kmsg.Response, bool) {
-		b := req.Topics[0].Partitions[0].Records
-		b[len(b)-20] ^= 0x10
-		binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], crc32.MakeTable(crc32.Castagnoli)))
-		return nil, false
-	})
-	expectBroken(t, run(t, c, load(plain, withGroup(1))), "no_corruption")
-}
-
-// noisy changes a byte of what a broker sends whenever told to.
-type noisy struct {
-	net.Listener
-	armed *atomic.Int32
-}
-
-func (n noisy) Accept() (net.Conn, error) {
-	c, err := n.Listener.Accept()
-	return noisyConn{c, n.armed}, err
-}
-
-type noisyConn struct {
-	net.Conn
-	armed *atomic.Int32
-}
-
-func (n noisyConn) Write(b []byte) (int, error) {
-	if at := bytes.LastIndex(b, []byte("lazy dog")); at >= 0 && n.armed.Add(-1) >= 0 {
-		b = bytes.Clone(b)
-		b[at] ^= 1
-	}
-	return n.Conn.Write(b)
-}
-
-// The broker hands out a batch whose checksum does not match: the client refuses it, and we call it corrupt.
-func TestUnreadableBatch(t *testing.T) {
-	t.Parallel()
-	var armed atomic.Int32
-	c := fake(t, kfake.ListenFn(func(network, address string) (net.Listener, error) {
-		l, err := net.Listen(network, address)
-		return noisy{l, &armed}, err
-	}))
-	nth(c, 40, func(*kmsg.ProduceRequest) (kmsg.Response, bool) { armed.Store(1); return nil, false })
-	expectBroken(t, run(t, c, load(withGroup(1))), "no_corruption")
 }
 
 // A definite refusal is a failed record: an error, no loss, and no phantom as it is not there.
@@ -262,11 +136,7 @@ func TestRetriesWithoutIdempotenceDuplicate(t *testing.T) {
 // meanwhile: with an in-flight limit of 8, measuring from the real send would hide the freeze from all but eight of them.
 func TestCoordinatedOmission(t *testing.T) {
 	t.Parallel()
-	c := fake(t)
-	nth(c, 40, func(*kmsg.ProduceRequest) (kmsg.Response, bool) {
-		c.SleepControl(func() { _ = sleep(t.Context(), time.Second) })
-		return nil, false
-	})
+	c := mocked(t, mock.Options{Misdeed: mock.Freeze, Pause: time.Second})
 	p := load(func(sc *plan.Scenario) {
 		sc.MaxInFlight = 8
 		sc.Produce[0].Producers = 1
@@ -299,11 +169,7 @@ func TestCoordinatedOmission(t *testing.T) {
 
 func TestTooLateIsDroppedAndFailsTheRun(t *testing.T) {
 	t.Parallel()
-	c := fake(t)
-	nth(c, 40, func(*kmsg.ProduceRequest) (kmsg.Response, bool) {
-		c.SleepControl(func() { _ = sleep(t.Context(), time.Second) })
-		return nil, false
-	})
+	c := mocked(t, mock.Options{Misdeed: mock.Freeze, Pause: time.Second})
 	p := load(func(sc *plan.Scenario) { sc.MaxInFlight = 8 })
 	res := Run(t.Context(), p, options(c, Options{LateLimit: 300 * time.Millisecond}))
 	tot := res.Scenarios[0].Totals
