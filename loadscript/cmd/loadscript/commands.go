@@ -102,24 +102,25 @@ Exit codes: 0 passed, 99 a threshold failed, 96 an invariant was violated, 95 th
 cluster could not be reached, 104 bad flags, 105 stopped by a signal, 107 the script is wrong.`
 
 func newRun(stdout, stderr io.Writer) *cobra.Command {
-	f := &scriptFlags{}
+	f, secure := &scriptFlags{}, &securityFlags{}
 	opts := &runOptions{Stdout: stdout, Stderr: stderr}
 	cmd := scriptCommand("run SCRIPT [flags]", "Run a script against a cluster", runLong,
 		`  loadscript run scripts/smoke.star
   loadscript run scripts/spike.star --duration 2m --rate 5k/s --spike-rate 50k/s
   loadscript run scripts/spike.star --brokers host1:9092,host2:9092 --out results/today
   loadscript run scripts/spike.star --help`, stdout, stderr, f, func(cmd *cobra.Command, cl commandLine) error {
-			return run(cmd, cl, f, opts)
+			return run(cmd, cl, f, secure, opts)
 		})
 	flags := cmd.Flags()
 	flags.StringVarP(&opts.Out, "out", "o", "", "`folder` for the report (default loadscript-results/SCRIPT-TIME)")
 	flags.BoolVarP(&opts.Quiet, "quiet", "q", false, "no progress, only the verdict")
 	flags.StringVar(&opts.Format, "format", "text", "how the verdict is printed: `text|json`")
 	flags.StringVar(&opts.Streambus, "streambus", "", "`path` of the streambus binary, for the broker of its own")
+	secure.add(flags)
 	return cmd
 }
 
-func run(cmd *cobra.Command, cl commandLine, f *scriptFlags, opts *runOptions) error {
+func run(cmd *cobra.Command, cl commandLine, f *scriptFlags, secure *securityFlags, opts *runOptions) error {
 	path, settings, err := oneScript(cmd, cl, f)
 	if err != nil {
 		return err
@@ -132,6 +133,9 @@ func run(cmd *cobra.Command, cl commandLine, f *scriptFlags, opts *runOptions) e
 		return err
 	}
 	opts.Brokers, opts.Only = l.brokers, f.only
+	if opts.Security, err = secure.security(l.brokers); err != nil {
+		return err
+	}
 	if cmd.Flags().Changed("seed") {
 		opts.Seed = &f.seed
 	}

@@ -26,7 +26,8 @@ type runOptions struct {
 	Seed      *uint64  // --seed; already written into every scenario of the plan
 	Quiet     bool     // no progress, only the verdict
 	Format    string   // "text" or "json": how the verdict is printed on Stdout
-	Streambus string   // path of the streambus binary for the embedded cluster; empty = look for it
+	Security  drive.Security
+	Streambus string // path of the streambus binary for the embedded cluster; empty = look for it
 	Stdout    io.Writer
 	Stderr    io.Writer
 }
@@ -44,7 +45,7 @@ func runPlan(ctx context.Context, p *plan.Plan, opts runOptions) plan.ExitCode {
 	}
 	progress := report.NewProgress(opts.Stderr, width(opts.Stderr), colored(opts.Stderr))
 	options := drive.Options{
-		Brokers: opts.Brokers,
+		Brokers: opts.Brokers, Security: opts.Security,
 		Cluster: report.Cluster{Shared: len(opts.Brokers) == 0 || local(opts.Brokers)},
 		Note:    func(format string, a ...any) { progress.Note(fmt.Sprintf(format, a...)) },
 	}

@@ -32,7 +32,8 @@ type Options struct {
 	LateLimit time.Duration // default pace.DefaultLateLimit
 	LagFloor  time.Duration // generator lag below this never makes a run invalid; default DefaultLagFloor
 	CPUShare  float64       // share of all cores above which the generator is too busy; default DefaultCPUShare
-	Dial      Dial          // how clients reach brokers; nil: TCP
+	Security  Security      // how clients come in
+	Dial      Dial          // how clients reach brokers; nil: TCP, and TLS if Security says so
 }
 
 // Dial connects to a broker.
@@ -93,7 +94,8 @@ func Run(ctx context.Context, p *plan.Plan, opts Options) *report.Results {
 }
 
 func runAll(ctx context.Context, p *plan.Plan, opts Options, res *report.Results) error {
-	client, err := kgo.NewClient(append(clientOpts(opts, "admin"), kgo.RequestRetries(4))...)
+	client, err := kgo.NewClient(append(clientOpts(opts, "admin"), kgo.RequestRetries(4),
+		kgo.RequestTimeoutOverhead(min(10*time.Second, opts.Prepare)))...) // 10 s is its default, also where it greets a broker
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
@@ -107,7 +109,7 @@ func runAll(ctx context.Context, p *plan.Plan, opts Options, res *report.Results
 		if ctx.Err() != nil {
 			return nil
 		}
-		return fmt.Errorf("%w at %v: %w", ErrUnreachable, opts.Brokers, err)
+		return refusal(opts, err)
 	}
 	res.Cluster.Nodes = len(meta.Brokers)
 	house := newHouse(admin, opts, res.Cluster.Nodes)
@@ -153,6 +155,7 @@ func clientOpts(opts Options, name string) []kgo.Opt {
 			return min(50*time.Millisecond<<min(tries, 5), time.Second)
 		}),
 	}
+	list = append(list, opts.Security.opts()...)
 	if opts.Dial != nil {
 		return append(list, kgo.Dialer(opts.Dial)) // in place of DialTimeout
 	}

@@ -25,7 +25,7 @@ func TestShowAborted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer b.Close()
+		t.Cleanup(b.Close)
 		if err := b.CreateTopic("payments", 1, nil); err != nil {
 			t.Fatal(err)
 		}
