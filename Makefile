@@ -9,8 +9,9 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build bin/streambus, bin/loadscript and bin/logdump, with the io_uring room
-	$(GO) build -tags $(TAGS) -ldflags=$(LDFLAGS) -o bin/ ./broker/cmd/streambus ./loadscript/cmd/loadscript ./tools/logdump
+build: ## build bin/: streambus, loadscript, logdump, governor, preflight; with the io_uring room
+	$(GO) build -tags $(TAGS) -ldflags=$(LDFLAGS) -o bin/ ./broker/cmd/streambus ./loadscript/cmd/loadscript \
+		./tools/logdump ./tools/governor ./tools/preflight
 
 .PHONY: demo
 demo: build ## start a broker, run a short spike against it, verify every record, show the verdict (about a minute)
