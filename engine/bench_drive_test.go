@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -295,35 +293,17 @@ func dropCaches(tb testing.TB, names []string) {
 }
 
 // samples gathers the metrics of rounds.
-type samples map[string][]float64
+type samples struct{ bare.Samples }
 
-func (s samples) add(unit string, v float64) { s[unit] = append(s[unit], v) }
+func newSamples() samples { return samples{bare.Samples{}} }
 
 // run adds what the engine did in a round, of which syncs went to the disk.
 func (s samples) run(r *bare.Run, syncs int64) {
-	s.add("ns/op", float64(r.Elapsed.Nanoseconds())/float64(r.Ops))
-	s.add("MB/s", r.MBPerSecond())
-	s.add("records/s", r.OpsPerSecond())
-	s.add("CPU-s/GB", r.CPUPerGB())
-	s.add("allocs/record", float64(r.Mallocs)/float64(r.Ops))
-	s.add("fsyncs/op", float64(syncs)/float64(r.Ops))
-	s.latency("", &r.Latency)
-}
-
-func (s samples) latency(prefix string, h *bare.Histogram) {
-	for name, q := range map[string]float64{"p50-us": 0.5, "p99-us": 0.99, "p99.9-us": 0.999} {
-		s.add(prefix+name, float64(h.Quantile(q).Nanoseconds())/1e3)
-	}
-}
-
-func (s samples) report(b *testing.B) {
-	b.Helper()
-	for unit, v := range s {
-		slices.Sort(v)
-		b.ReportMetric(v[len(v)/2], unit)
-		if strings.HasPrefix(unit, "x-") {
-			b.ReportMetric(v[0], unit+":min")
-			b.ReportMetric(v[len(v)-1], unit+":max")
-		}
-	}
+	s.Add("ns/op", float64(r.Elapsed.Nanoseconds())/float64(r.Ops))
+	s.Add("MB/s", r.MBPerSecond())
+	s.Add("records/s", r.OpsPerSecond())
+	s.Add("CPU-s/GB", r.CPUPerGB())
+	s.Add("allocs/record", float64(r.Mallocs)/float64(r.Ops))
+	s.Add("fsyncs/op", float64(syncs)/float64(r.Ops))
+	s.Quantiles("", &r.Latency)
 }

@@ -61,7 +61,7 @@ func readTail(b *testing.B, records int) {
 	l := newLoad(openLogs(b, e, "bench", 1, engine.LogOptions{}), 1, 1, records, 1024)
 	mustRun(b)(l.fill(4 << 20))
 	p := l.parts[0]
-	s := samples{}
+	s := newSamples()
 	for b.Loop() {
 		var reads int64
 		r, err := bare.Round(0, 1, func(_ int, t *bare.Tally, _ *atomic.Bool) error {
@@ -81,14 +81,14 @@ func readTail(b *testing.B, records int) {
 		mustRun(b)(r, err)
 		b.StopTimer()
 		other := mustRun(b)(bare.Random(segmentFiles(b, dir)[0], 1, rounds*readsEach, l.batchBytes(), bare.Unique()))
-		s.add("ns/op", float64(r.Latency.Quantile(0.5)))
-		s.add("reads/op", float64(reads)/float64(r.Ops))
-		s.latency("", &r.Latency)
-		s.add("bare-pread-p50-us", float64(other.Latency.Quantile(0.5))/1e3)
-		s.add("x-bare-pread", ratio(r.Latency.Quantile(0.5), other.Latency.Quantile(0.5)))
+		s.Add("ns/op", float64(r.Latency.Quantile(0.5)))
+		s.Add("reads/op", float64(reads)/float64(r.Ops))
+		s.Quantiles("", &r.Latency)
+		s.Add("bare-pread-p50-us", float64(other.Latency.Quantile(0.5))/1e3)
+		s.Add("x-bare-pread", bare.Ratio(r.Latency.Quantile(0.5), other.Latency.Quantile(0.5)))
 		b.StartTimer()
 	}
-	s.report(b)
+	s.Report(b.ReportMetric)
 	if err := e.Close(); err != nil {
 		b.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func sequential(b *testing.B, way backEnd, readers int) {
 		dir := b.TempDir()
 		e, parts := fillLogs(b, way, dir, readers, 16, &n)
 		files := segmentFiles(b, dir)
-		s := samples{}
+		s := newSamples()
 		for b.Loop() {
 			b.StopTimer()
 			dropCaches(b, files)
@@ -133,19 +133,19 @@ func sequential(b *testing.B, way backEnd, readers int) {
 			r := mustRun(b)(readAll(parts))
 			b.StopTimer()
 			s.run(&r, 0)
-			s.add("reads/op", float64(n.reads.Load()-reads)/float64(r.Ops))
-			s.add("threads/most", float64(most()))
+			s.Add("reads/op", float64(n.reads.Load()-reads)/float64(r.Ops))
+			s.Add("threads/most", float64(most()))
 			dropCaches(b, files)
 			other := mustRun(b)(bare.Sequential(files, readBlock))
 			if r.Bytes != other.Bytes {
 				b.Fatalf("the engine read %d bytes, the files have %d", r.Bytes, other.Bytes)
 			}
-			s.add("bare-MB/s", other.MBPerSecond())
-			s.add("bare-CPU-s/GB", other.CPUPerGB())
-			s.add("x-bare-reads", r.MBPerSecond()/other.MBPerSecond())
+			s.Add("bare-MB/s", other.MBPerSecond())
+			s.Add("bare-CPU-s/GB", other.CPUPerGB())
+			s.Add("x-bare-reads", r.MBPerSecond()/other.MBPerSecond())
 			b.StartTimer()
 		}
-		s.report(b)
+		s.Report(b.ReportMetric)
 		if err := e.Close(); err != nil {
 			b.Fatal(err)
 		}
@@ -186,7 +186,7 @@ func random(b *testing.B, way backEnd) {
 		dir := b.TempDir()
 		e, parts := fillLogs(b, way, dir, 1, 4, &n)
 		files := segmentFiles(b, dir)
-		s := samples{}
+		s := newSamples()
 		for b.Loop() {
 			b.StopTimer()
 			dropCaches(b, files)
@@ -196,17 +196,17 @@ func random(b *testing.B, way backEnd) {
 			r := mustRun(b)(readRandom(parts[0].log, readers, reads, seed))
 			b.StopTimer()
 			s.run(&r, 0)
-			s.add("reads/op", float64(n.reads.Load()-before)/float64(r.Ops))
-			s.add("disk-reads/op", float64(n.coldReads.Load()-cold)/float64(r.Ops))
-			s.add("read-bytes/op", float64(n.readBytes.Load()-bytes)/float64(r.Ops))
+			s.Add("reads/op", float64(n.reads.Load()-before)/float64(r.Ops))
+			s.Add("disk-reads/op", float64(n.coldReads.Load()-cold)/float64(r.Ops))
+			s.Add("read-bytes/op", float64(n.readBytes.Load()-bytes)/float64(r.Ops))
 			dropCaches(b, files)
 			other := mustRun(b)(bare.Random(files[0], readers, reads, 4096, seed))
-			s.add("bare-reads/s", other.OpsPerSecond())
-			s.add("bare-p50-us", float64(other.Latency.Quantile(0.5))/1e3)
-			s.add("x-bare-reads", r.OpsPerSecond()/other.OpsPerSecond())
+			s.Add("bare-reads/s", other.OpsPerSecond())
+			s.Add("bare-p50-us", float64(other.Latency.Quantile(0.5))/1e3)
+			s.Add("x-bare-reads", r.OpsPerSecond()/other.OpsPerSecond())
 			b.StartTimer()
 		}
-		s.report(b)
+		s.Report(b.ReportMetric)
 		b.ReportMetric(indexMiBPerGiB(b, e, dir, &n), "index-MiB/GiB")
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/streambus/streambus/bench/bare"
 	"github.com/streambus/streambus/engine"
 	"github.com/streambus/streambus/engine/disk"
 )
@@ -36,7 +37,7 @@ func BenchmarkStorage_Recovery(b *testing.B) {
 		dir := b.TempDir()
 		total := dataBytes()
 		writeAndPull(b, dir, logs, total)
-		s := samples{}
+		s := newSamples()
 		for first := true; b.Loop(); first = false {
 			b.StopTimer()
 			if !first { // after a clean stop: make it unclean again, with as much to replay as a checkpoint leaves
@@ -47,18 +48,18 @@ func BenchmarkStorage_Recovery(b *testing.B) {
 			b.StopTimer()
 			clean, _ := openAll(b, dir, logs, true)
 			gib := float64(total) / (1 << 30)
-			s.add("ns/op", float64(unclean.Nanoseconds()))
-			s.add("unclean-s", unclean.Seconds())
-			s.add("clean-s", clean.Seconds())
-			s.add("unclean-s/GiB", unclean.Seconds()/gib)
-			s.add("clean-s/GiB", clean.Seconds()/gib)
-			s.add("unclean-replay-s", found.Duration.Seconds())
-			s.add("replayed-frames", float64(found.Frames))
-			s.add("x-clean", ratio(unclean, clean))
-			s.add("GiB", gib)
+			s.Add("ns/op", float64(unclean.Nanoseconds()))
+			s.Add("unclean-s", unclean.Seconds())
+			s.Add("clean-s", clean.Seconds())
+			s.Add("unclean-s/GiB", unclean.Seconds()/gib)
+			s.Add("clean-s/GiB", clean.Seconds()/gib)
+			s.Add("unclean-replay-s", found.Duration.Seconds())
+			s.Add("replayed-frames", float64(found.Frames))
+			s.Add("x-clean", bare.Ratio(unclean, clean))
+			s.Add("GiB", gib)
 			b.StartTimer()
 		}
-		s.report(b)
+		s.Report(b.ReportMetric)
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/streambus/streambus/bench/bare"
 	"github.com/streambus/streambus/engine"
@@ -35,10 +34,12 @@ var (
 	}}
 )
 
-// writeCase is a closed loop of writers, each with so many batches in flight.
+// writeCase is a closed loop of writers, each with so many batches in flight. All are measured against the device too.
 type writeCase struct {
 	writers, inFlight, partitions int
-	records                       int // of 1 KiB, in a batch
+	records                       int     // in a batch
+	bytes                         int     // of a record; 0: 1 KiB
+	way                           backEnd // "": the engine's own choice
 	rivals                        []rival
 	durability                    engine.Durability
 	fewer                         int  // also measured over so few partitions: x-N-partitions
@@ -49,23 +50,38 @@ func (c *writeCase) name() string {
 	what := "record=1KiB"
 	if c.records > 1 {
 		what = fmt.Sprintf("batch=%dKiB", c.records)
+	} else if c.bytes >= 1<<10 {
+		what = fmt.Sprintf("record=%dKiB", c.bytes>>10)
+	} else if c.bytes > 0 {
+		what = fmt.Sprintf("record=%dB", c.bytes)
 	}
-	return fmt.Sprintf("durability=%v/%s/writers=%dx%d/partitions=%d", c.durability, what, c.writers, c.inFlight, c.partitions)
+	name := fmt.Sprintf("durability=%v/%s/writers=%dx%d/partitions=%d", c.durability, what, c.writers, c.inFlight, c.partitions)
+	if c.way != "" {
+		name += "/" + string(c.way)
+	}
+	return name
 }
 
 // BenchmarkStorage_Write measures appends from the call to the acknowledgement, against bare programs that do only the I/O.
 // An op is a record. MB are of whole batches, which the bare programs write too.
 func BenchmarkStorage_Write(b *testing.B) {
-	for _, c := range []writeCase{
+	cases := []writeCase{
 		{writers: 64, inFlight: 1, partitions: 1, records: 1, rivals: []rival{perRecord, bareGroup}},
 		{writers: 64, inFlight: 1, partitions: 64, records: 1, rivals: []rival{perRecord, bareGroup}},
 		{writers: 64, inFlight: 5, partitions: 64, records: 1, rivals: []rival{bareGroup}, cached: true},
 		{writers: 1000, inFlight: 1, partitions: 1000, records: 1, rivals: []rival{bareGroup}, fewer: 10},
-		{writers: 8, inFlight: 5, partitions: 8, records: 64, rivals: []rival{bareGroup, device, bareAppend}, cached: true},
+		{writers: 8, inFlight: 5, partitions: 8, records: 64, rivals: []rival{bareGroup, bareAppend}, cached: true},
 		{writers: 64, inFlight: 5, partitions: 64, records: 1, durability: engine.Interval, rivals: []rival{bareAppend}},
 		{writers: 64, inFlight: 5, partitions: 64, records: 1, durability: engine.PageCache, rivals: []rival{bareAppend}},
 		{writers: 8, inFlight: 5, partitions: 8, records: 64, durability: engine.PageCache, rivals: []rival{bareAppend}},
-	} {
+		{writers: 64, inFlight: 5, partitions: 64, records: 1, bytes: 100, rivals: []rival{bareGroup}},
+		{writers: 64, inFlight: 5, partitions: 64, records: 1, bytes: 10 << 10, rivals: []rival{bareGroup}},
+	}
+	for _, way := range backEnds() {
+		cases = append(cases, writeCase{writers: 64, inFlight: 5, partitions: 64, records: 1, way: way, rivals: []rival{bareGroup}})
+	}
+	for _, c := range cases {
+		c.rivals = append(c.rivals, device)
 		b.Run(c.name(), func(b *testing.B) { c.measure(b) })
 	}
 	b.Run("durability=fsync/record=1KiB/rate=half", halfRate)
@@ -85,14 +101,21 @@ func (c *writeCase) measure(b *testing.B) {
 	f := newZeroFile(b)
 	var n counts
 	dir, scratch := b.TempDir(), b.TempDir()
-	e := openEngine(b, dir, &n)
+	way, bytes := c.way, c.bytes
+	if way == "" {
+		way = backEnds()[0]
+	}
+	if bytes == 0 {
+		bytes = 1 << 10
+	}
+	e := way.open(b, dir, &n)
 	settle(b, e)
-	l := newLoad(openLogs(b, e, "bench", c.partitions, engine.LogOptions{Durability: c.durability}), c.writers, c.inFlight, c.records, 1024)
+	l := newLoad(openLogs(b, e, "bench", c.partitions, engine.LogOptions{Durability: c.durability}), c.writers, c.inFlight, c.records, bytes)
 	others := c.others(b, e, l)
 	for _, o := range append(others, variant{load: l}) { // first segments are reserved, pools filled
 		mustRun(b)(o.load.round(*roundTime / 2))
 	}
-	s := samples{}
+	s := newSamples()
 	for b.Loop() {
 		rest(b, dir)
 		syncs, written, commit := n.syncs.Load(), n.writeBytes.Load(), n.commitBytes.Load()
@@ -100,8 +123,8 @@ func (c *writeCase) measure(b *testing.B) {
 		r := mustRun(b)(l.round(*roundTime))
 		s.run(&r, n.syncs.Load()-syncs)
 		s.times(&n)
-		s.add("commit-bytes/byte", float64(n.commitBytes.Load()-commit)/float64(r.Bytes))
-		s.add("written-bytes/byte", float64(n.writeBytes.Load()-written)/float64(r.Bytes))
+		s.Add("commit-bytes/byte", float64(n.commitBytes.Load()-commit)/float64(r.Bytes))
+		s.Add("written-bytes/byte", float64(n.writeBytes.Load()-written)/float64(r.Bytes))
 		b.StopTimer()
 		for _, rival := range c.rivals {
 			rest(b, dir)
@@ -115,7 +138,7 @@ func (c *writeCase) measure(b *testing.B) {
 		}
 		b.StartTimer()
 	}
-	s.report(b)
+	s.Report(b.ReportMetric)
 	if err := e.Close(); err != nil {
 		b.Fatal(err)
 	}
@@ -164,20 +187,20 @@ func rest(b *testing.B, dir string) {
 func (s samples) times(n *counts) {
 	syncs, writes := n.takeTimes()
 	if syncs.Count() > 0 {
-		s.latency("commit-sync-", &syncs)
+		s.Quantiles("commit-sync-", &syncs)
 	}
-	s.latency("segment-write-", &writes)
+	s.Quantiles("segment-write-", &writes)
 }
 
 func (s samples) against(v *rival, r, other *bare.Run) {
 	if v.bytes {
-		s.add(v.name+"-MB/s", other.MBPerSecond())
-		s.add("x-"+v.name, r.MBPerSecond()/other.MBPerSecond())
-		s.add(v.name+"-CPU-s/GB", other.CPUPerGB())
+		s.Add(v.name+"-MB/s", other.MBPerSecond())
+		s.Add("x-"+v.name, r.MBPerSecond()/other.MBPerSecond())
+		s.Add(v.name+"-CPU-s/GB", other.CPUPerGB())
 		return
 	}
-	s.add(v.name+"-records/s", other.OpsPerSecond())
-	s.add("x-"+v.name, r.OpsPerSecond()/other.OpsPerSecond())
+	s.Add(v.name+"-records/s", other.OpsPerSecond())
+	s.Add("x-"+v.name, r.OpsPerSecond()/other.OpsPerSecond())
 }
 
 func mustRun(b *testing.B) func(bare.Run, error) bare.Run {
@@ -202,7 +225,7 @@ func halfRate(b *testing.B) {
 	l := newLoad(openLogs(b, e, "bench", 64, engine.LogOptions{}), 64, 1, 1, 1024)
 	p := newPaced(l.parts)
 	mustRun(b)(l.round(*roundTime / 2)) // first segments are reserved, pools filled
-	s := samples{}
+	s := newSamples()
 	for b.Loop() {
 		b.StopTimer()
 		rest(b, dir)
@@ -219,16 +242,14 @@ func halfRate(b *testing.B) {
 		}
 		s.run(&r, n.syncs.Load()-syncs)
 		s.times(&n)
-		s.add("offered-records/s", most.OpsPerSecond()/2)
-		s.latency("late-", late)
-		s.latency("fdatasync-", &bareSync.Latency)
-		s.add("x-fdatasync-p99", ratio(r.Latency.Quantile(0.99), bareSync.Latency.Quantile(0.99)))
-		s.add("x-fdatasync-p50", ratio(r.Latency.Quantile(0.5), bareSync.Latency.Quantile(0.5)))
+		s.Add("offered-records/s", most.OpsPerSecond()/2)
+		s.Quantiles("late-", late)
+		s.Quantiles("fdatasync-", &bareSync.Latency)
+		s.Add("x-fdatasync-p99", bare.Ratio(r.Latency.Quantile(0.99), bareSync.Latency.Quantile(0.99)))
+		s.Add("x-fdatasync-p50", bare.Ratio(r.Latency.Quantile(0.5), bareSync.Latency.Quantile(0.5)))
 	}
-	s.report(b)
+	s.Report(b.ReportMetric)
 	if err := e.Close(); err != nil {
 		b.Fatal(err)
 	}
 }
-
-func ratio(a, b time.Duration) float64 { return float64(a) / float64(max(b, 1)) }

@@ -2,7 +2,11 @@ package wire
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
+
+	"github.com/streambus/streambus/engine/batch"
+	"github.com/streambus/streambus/engine/codec"
 )
 
 // produceBody is a Produce request body with a 100-byte record set for each
@@ -69,85 +73,37 @@ func produceResponse(topics, partitions int) *ProduceResponse {
 
 var shapes = [][2]int{{1, 1}, {1, 100}, {10, 10}}
 
-func forShapes(b *testing.B, f func(b *testing.B, topics, partitions int)) {
+// forShapes measures an API for requests of so many topics with so many partitions each.
+func forShapes(b *testing.B, api string, f func(b *testing.B, topics, partitions int)) {
 	for _, s := range shapes {
-		b.Run(fmt.Sprintf("%dx%d", s[0], s[1]), func(b *testing.B) {
+		b.Run(fmt.Sprintf("api=%s/partitions=%dx%d", api, s[0], s[1]), func(b *testing.B) {
 			b.ReportAllocs()
 			f(b, s[0], s[1])
 		})
 	}
 }
 
-func BenchmarkRequestHeader(b *testing.B) {
-	frame := AppendRequestHeader(nil, RequestHeader{Key: KeyProduce, Version: 9, CorrelationID: 7, ClientID: "producer-1", HasClientID: true})
-	var h RequestHeader
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := h.Decode(frame); err != nil {
-			b.Fatal(err)
+// BenchmarkProtocol_Decode is bytes off the wire to structs: requests as the broker decodes them, and a fetch response as a client does.
+func BenchmarkProtocol_Decode(b *testing.B) {
+	b.Run("api=Header", func(b *testing.B) {
+		frame := AppendRequestHeader(nil, RequestHeader{Key: KeyProduce, Version: 9, CorrelationID: 7, ClientID: "producer-1", HasClientID: true})
+		var h RequestHeader
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := h.Decode(frame); err != nil {
+				b.Fatal(err)
+			}
 		}
-	}
-}
-
-func BenchmarkProduceDecode(b *testing.B) {
-	forShapes(b, func(b *testing.B, topics, partitions int) {
+	})
+	forShapes(b, "Produce", func(b *testing.B, topics, partitions int) {
 		body := produceBody(11, topics, partitions)
-		var r ProduceRequest
-		for b.Loop() {
-			if err := r.Decode(11, body); err != nil {
-				b.Fatal(err)
-			}
-		}
+		decode(b, &ProduceRequest{}, 11, body)
 	})
-}
-
-// BenchmarkProduceDecodeMessage goes through the package's Decode.
-func BenchmarkProduceDecodeMessage(b *testing.B) {
-	b.ReportAllocs()
-	body := produceBody(11, 1, 1)
-	var r ProduceRequest
-	for b.Loop() {
-		if err := Decode(&r, 11, body); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkProduceResponseEncode(b *testing.B) {
-	forShapes(b, func(b *testing.B, topics, partitions int) {
-		r := produceResponse(topics, partitions)
-		var dst []byte
-		for b.Loop() {
-			dst = r.Append(dst[:0], 11)
-		}
-	})
-}
-
-func BenchmarkFetchDecode(b *testing.B) {
-	forShapes(b, func(b *testing.B, topics, partitions int) {
+	forShapes(b, "Fetch", func(b *testing.B, topics, partitions int) {
 		body := fetchBody(12, topics, partitions)
-		var r FetchRequest
-		for b.Loop() {
-			if err := r.Decode(12, body); err != nil {
-				b.Fatal(err)
-			}
-		}
+		decode(b, &FetchRequest{}, 12, body)
 	})
-}
-
-func BenchmarkFetchResponseFrame(b *testing.B) {
-	forShapes(b, func(b *testing.B, topics, partitions int) {
-		r := fetchResponse(topics, partitions)
-		var dst []byte
-		var cuts []Cut
-		for b.Loop() {
-			dst, cuts = AppendFetchFrame(dst[:0], cuts[:0], 7, r, 12)
-		}
-	})
-}
-
-func BenchmarkFetchResponseDecode(b *testing.B) {
-	forShapes(b, func(b *testing.B, topics, partitions int) {
+	forShapes(b, "FetchResponse", func(b *testing.B, topics, partitions int) {
 		r := fetchResponse(topics, partitions)
 		for i := range r.Topics {
 			for j := range r.Topics[i].Partitions {
@@ -155,26 +111,92 @@ func BenchmarkFetchResponseDecode(b *testing.B) {
 				p.RecordsSize, p.Records = 0, make([]byte, 1000)
 			}
 		}
-		body := Append(nil, r, 12)
-		var in FetchResponse
-		for b.Loop() {
-			if err := in.Decode(12, body); err != nil {
-				b.Fatal(err)
-			}
-		}
+		decode(b, &FetchResponse{}, 12, Append(nil, r, 12))
 	})
 }
 
-func BenchmarkMetadataResponseEncode(b *testing.B) {
-	r := &MetadataResponse{Brokers: make([]MetadataResponseBroker, 3)}
-	for i := range 100 {
-		name := fmt.Sprintf("topic-%03d", i)
-		p := MetadataResponsePartition{ReplicaNodes: []int32{1, 2, 3}, IsrNodes: []int32{1, 2, 3}}
-		r.Topics = append(r.Topics, MetadataResponseTopic{Name: &name, Partitions: []MetadataResponsePartition{p, p, p}})
-	}
-	var dst []byte
-	b.ReportAllocs()
+func decode(b *testing.B, m Message, version int16, body []byte) {
+	b.SetBytes(int64(len(body)))
 	for b.Loop() {
-		dst = Append(dst[:0], r, 12)
+		if err := Decode(m, version, body); err != nil {
+			b.Fatal(err)
+		}
 	}
+}
+
+// BenchmarkProtocol_Encode is structs to bytes: responses as the broker encodes them. Of a fetch response's records only their place is written.
+func BenchmarkProtocol_Encode(b *testing.B) {
+	forShapes(b, "ProduceResponse", func(b *testing.B, topics, partitions int) {
+		r := produceResponse(topics, partitions)
+		var dst []byte
+		for b.Loop() {
+			dst = r.Append(dst[:0], 11)
+		}
+		b.SetBytes(int64(len(dst)))
+	})
+	forShapes(b, "FetchResponse", func(b *testing.B, topics, partitions int) {
+		r := fetchResponse(topics, partitions)
+		var dst []byte
+		var cuts []Cut
+		for b.Loop() {
+			dst, cuts = AppendFetchFrame(dst[:0], cuts[:0], 7, r, 12)
+		}
+		b.SetBytes(int64(len(dst)))
+	})
+	b.Run("api=MetadataResponse/partitions=100x3", func(b *testing.B) {
+		r := &MetadataResponse{Brokers: make([]MetadataResponseBroker, 3)}
+		for i := range 100 {
+			name := fmt.Sprintf("topic-%03d", i)
+			p := MetadataResponsePartition{ReplicaNodes: []int32{1, 2, 3}, IsrNodes: []int32{1, 2, 3}}
+			r.Topics = append(r.Topics, MetadataResponseTopic{Name: &name, Partitions: []MetadataResponsePartition{p, p, p}})
+		}
+		var dst []byte
+		b.ReportAllocs()
+		for b.Loop() {
+			dst = Append(dst[:0], r, 12)
+		}
+		b.SetBytes(int64(len(dst)))
+	})
+}
+
+// BenchmarkProtocol_Compress is the records of a batch through each codec, both ways. MB are of plain bytes: 1 KiB records of which half the
+// bytes are random. packed/plain is how large they become.
+func BenchmarkProtocol_Compress(b *testing.B) {
+	for _, kib := range []int{16, 1024} {
+		plain := records(kib)
+		for _, name := range []string{"gzip", "snappy", "lz4", "zstd"} {
+			c := map[string]batch.Codec{"gzip": batch.Gzip, "snappy": batch.Snappy, "lz4": batch.LZ4, "zstd": batch.Zstd}[name]
+			packed, err := codec.Encode(nil, c, plain)
+			if err != nil {
+				b.Fatal(err)
+			}
+			run := func(op string, f func(out []byte) ([]byte, error)) {
+				b.Run(fmt.Sprintf("codec=%s/batch=%dKiB/%s", name, kib, op), func(b *testing.B) {
+					b.SetBytes(int64(len(plain)))
+					b.ReportAllocs()
+					out := make([]byte, 0, 2*len(plain)+256<<10) // room for any codec
+					for b.Loop() {
+						if _, err := f(out); err != nil {
+							b.Fatal(err)
+						}
+					}
+					b.ReportMetric(float64(len(packed))/float64(len(plain)), "packed/plain")
+				})
+			}
+			run("compress", func(out []byte) ([]byte, error) { return codec.Encode(out, c, plain) })
+			run("decompress", func(out []byte) ([]byte, error) { return codec.Decode(out, c, packed, len(plain)) })
+		}
+	}
+}
+
+// records are so many KiB, each half random and half zeros.
+func records(kib int) []byte {
+	out := make([]byte, kib<<10)
+	rng := rand.New(rand.NewPCG(1, uint64(kib)))
+	for i := range out {
+		if i&(1<<10-1) < 1<<9 {
+			out[i] = byte(rng.Uint32())
+		}
+	}
+	return out
 }

@@ -62,12 +62,13 @@ func Round(d time.Duration, workers int, work func(worker int, t *Tally, stop *a
 	runtime.ReadMemStats(&after)
 	r.Mallocs = after.Mallocs - before.Mallocs
 	for i := range tallies {
-		r.merge(&tallies[i])
+		r.Merge(&tallies[i])
 	}
 	return r, errors.Join(errs...)
 }
 
-func (t *Tally) merge(o *Tally) {
+// Merge adds what another worker did.
+func (t *Tally) Merge(o *Tally) {
 	t.Ops += o.Ops
 	t.Bytes += o.Bytes
 	t.Syncs += o.Syncs

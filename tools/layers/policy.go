@@ -18,7 +18,7 @@ const Module = "github.com/streambus/streambus"
 
 // Policy is a parsed policy.txt.
 type Policy struct {
-	may  map[string][]string // folder -> folders it may import
+	may  map[string][]string // folder -> folders it may import; "test:FOLDER" in test files only
 	only map[string][]string // outside module path -> folders that may import it; "test" stands for test files anywhere
 }
 
@@ -102,7 +102,10 @@ func (p *Policy) forbids(dir string, test bool, imported string) string {
 		if rule == nil {
 			return "no line of tools/layers/policy.txt speaks of " + dir
 		}
-		if under(inside, folder) || slices.ContainsFunc(rule, func(r string) bool { return under(inside, r) }) {
+		if under(inside, folder) || slices.ContainsFunc(rule, func(r string) bool {
+			r, testOnly := strings.CutPrefix(r, "test:")
+			return (test || !testOnly) && under(inside, r)
+		}) {
 			return ""
 		}
 		return fmt.Sprintf("%s may import %v only", folder, rule)
