@@ -24,17 +24,24 @@ type consumeFlow struct {
 	plan      *plan.Consume
 	field     *field
 	reader    *ledger.Reader
-	clients   []*kgo.Client
+	recorders []*hist.Recorder // shared by the members
+	limiter   *limiter         // nil: no rate
+	work      context.Context  // of the members
 	cancel    context.CancelFunc
-	wg        sync.WaitGroup
 	delivered atomic.Int64
+
+	membership sync.Mutex
+	members    []*member // guarded by membership, as joined
+	joined     int       // members so far
 
 	mu         sync.Mutex
 	assigned   map[int32]int // guarded by mu, as below: partition -> members that hold it
 	held       map[int]int   // member -> partitions it holds
 	probed     map[int32]bool
-	rebalances int
 	running    bool
+	rebalances []rebalance
+	over       func(detail string) // ends the event of the open rebalance; nil when there is none
+	moving     int                 // partitions given up in it
 	lastErr    error
 }
 
@@ -51,33 +58,37 @@ func (s *scenario) openConsumers(ctx context.Context) error {
 		flow := &s.plan.Consume[i]
 		field := s.fields[flow.Topic.Name]
 		f := &consumeFlow{scenario: s, plan: flow, field: field, assigned: map[int32]int{}, held: map[int]int{}, probed: map[int32]bool{}}
-		f.reader = field.ledger.Reader(f.name())
+		if flow.Isolation == "read_committed" {
+			f.reader = field.ledger.CommittedReader(f.name())
+		} else {
+			f.reader = field.ledger.Reader(f.name())
+		}
+		if flow.Rate > 0 {
+			f.limiter = &limiter{every: float64(time.Second) / flow.Rate}
+		}
 		s.readers = append(s.readers, f)
 		members := 1
 		if flow.Group != "" {
 			members = max(flow.Members, 1)
 			s.house.group(ctx, flow.Group, flow.Topic.Name, field.partitions, field.ours)
 		}
-		work, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		f.cancel = cancel
-		recorders := make([]*hist.Recorder, min(members, 2*runtime.GOMAXPROCS(0)))
-		for r := range recorders {
-			recorders[r] = s.meter.e2e.Recorder()
+		f.work, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
+		for range 2 * runtime.GOMAXPROCS(0) {
+			f.recorders = append(f.recorders, s.meter.e2e.Recorder())
 		}
-		for m := range members {
-			client, err := kgo.NewClient(f.clientOpts(m)...)
-			if err != nil {
-				return fmt.Errorf("consumer of %s: %w", flow.Topic.Name, err)
+		f.membership.Lock()
+		for range members {
+			if err := f.join(); err != nil {
+				f.membership.Unlock()
+				return err
 			}
-			f.clients = append(f.clients, client)
-			recorder := recorders[m%len(recorders)]
-			f.wg.Go(func() { f.poll(work, client, recorder) })
 		}
+		f.membership.Unlock()
 	}
 	return nil
 }
 
-func (f *consumeFlow) clientOpts(member int) []kgo.Opt {
+func (f *consumeFlow) clientOpts(m *member) []kgo.Opt {
 	start := kgo.NewOffset().AtStart()
 	if f.plan.Start == "latest" {
 		start = kgo.NewOffset().AtEnd()
@@ -86,9 +97,10 @@ func (f *consumeFlow) clientOpts(member int) []kgo.Opt {
 	if f.plan.Isolation == "read_committed" {
 		isolation = kgo.ReadCommitted()
 	}
-	opts := append(clientOpts(f.scenario.opts, fmt.Sprintf("consume-%d", member)),
+	opts := append(clientOpts(f.scenario.opts, fmt.Sprintf("consume-%d", m.number)),
 		kgo.FetchMaxWait(500*time.Millisecond), // Kafka's default; franz-go's is 5 s
 		kgo.FetchIsolationLevel(isolation),
+		kgo.KeepControlRecords(), // they take up offsets: without them every transaction would leave a gap
 	)
 	if f.plan.Group == "" {
 		partitions := map[int32]kgo.Offset{}
@@ -98,29 +110,20 @@ func (f *consumeFlow) clientOpts(member int) []kgo.Opt {
 		}
 		return append(opts, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{f.field.plan.Name: partitions}))
 	}
-	return append(opts,
+	opts = append(opts,
 		kgo.ConsumerGroup(f.plan.Group),
 		kgo.ConsumeTopics(f.field.plan.Name),
 		kgo.ConsumeResetOffset(start),
-		kgo.AutoCommitInterval(time.Second),
-		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, got map[string][]int32) { f.reassign(member, got, 1) }),
-		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) { f.reassign(member, gone, -1) }),
-		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) { f.reassign(member, gone, -1) }),
+		kgo.DisableAutoCommit(), // the members commit what they have taken, when the plan says so
+		kgo.BlockRebalanceOnPoll(),
+		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, got map[string][]int32) { m.assigned(got) }),
+		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) { m.revoked(gone) }),
+		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) { m.lost(gone) }),
 	)
-}
-
-func (f *consumeFlow) reassign(member int, changed map[string][]int32, by int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, p := range changed[f.field.plan.Name] {
-		f.held[member] += by
-		if f.assigned[p] += by; f.assigned[p] <= 0 {
-			delete(f.assigned, p)
-		}
+	if f.plan.Protocol == "consumer" {
+		opts = append(opts, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer()))
 	}
-	if f.running && len(changed) > 0 && by > 0 {
-		f.rebalances++
-	}
+	return opts
 }
 
 // ready says whether every partition is held by exactly one member and every member that can hold one does, and whether every
@@ -140,39 +143,6 @@ func (f *consumeFlow) ready() (assigned, probed bool) {
 		all = all && parts == partitions && holders >= min(max(f.plan.Members, 1), partitions)
 	}
 	return all, len(f.probed) >= partitions
-}
-
-// maxPoll bounds what one poll returns, so that a slow consumer commits at a fine grain; it is Kafka's max.poll.records.
-const maxPoll = 500
-
-// poll is the life of one member.
-func (f *consumeFlow) poll(ctx context.Context, client *kgo.Client, e2e *hist.Recorder) {
-	var owed time.Duration // think time not yet slept: sleeping less than a millisecond is not to be had
-	limit := 0
-	if f.plan.ThinkTime > 0 {
-		limit = maxPoll
-	}
-	for {
-		fetches := client.PollRecords(ctx, limit)
-		if ctx.Err() != nil || fetches.IsClientClosed() {
-			return
-		}
-		fetches.EachError(func(_ string, p int32, err error) { f.trouble(p, err) })
-		now := f.scenario.nowNs()
-		for it := fetches.RecordIter(); !it.Done(); {
-			r := it.Next()
-			if f.plan.ThinkTime > 0 {
-				if owed += f.plan.ThinkTime; owed >= time.Millisecond {
-					if sleep(ctx, owed) != nil {
-						return
-					}
-					owed = 0
-					now = f.scenario.nowNs()
-				}
-			}
-			f.take(r, now, e2e)
-		}
-	}
 }
 
 // nowNs is the time by the run's one clock, as it stands in stamps.
@@ -228,29 +198,32 @@ func unreadable(err error) bool {
 	return strings.Contains(text, "encoded crc") || strings.Contains(text, "too short to allow for a crc")
 }
 
-// stop ends the members: they leave their group, so that it can be deleted.
+// stop ends the members. Stopping twice does no harm.
 func (f *consumeFlow) stop() {
 	if f.cancel == nil {
 		return
 	}
 	f.mu.Lock()
+	ran := f.running
 	f.running = false
 	f.mu.Unlock()
-	f.cancel()
-	f.wg.Wait()
-	var wg sync.WaitGroup
-	for _, c := range f.clients {
-		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
-			defer cancel()
-			if f.plan.Group != "" {
-				_ = c.LeaveGroupContext(ctx) // a dead broker expires the member by itself
-			}
-			c.CloseAllowingRebalance()
-		})
+	f.cancel() // nobody joins any more
+	f.membership.Lock()
+	defer f.membership.Unlock()
+	leaveAll(f.members)
+	f.members = nil
+	if ran {
+		f.checkCommits(context.Background())
 	}
-	wg.Wait()
-	f.clients, f.cancel = nil, nil
+}
+
+// behind is the number of acknowledged records that the flow still has to see before the run is over. A flow with a rate is slow
+// on purpose: nobody waits for it.
+func (f *consumeFlow) behind() int64 {
+	if f.limiter != nil {
+		return 0
+	}
+	return f.reader.Behind()
 }
 
 // awaitAssignment waits until every partition is assigned in every group.
@@ -268,6 +241,25 @@ func (s *scenario) awaitAssignment(ctx context.Context) error {
 					ErrUnreachable, f.name(), held, f.field.partitions, f.field.plan.Name, s.opts.Prepare, errors.Join(last, ctx.Err()))
 			}
 		}
+		if err := f.checkProtocol(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkProtocol makes sure that a group runs by the protocol that the script asks for: the client falls back without a word.
+func (f *consumeFlow) checkProtocol(ctx context.Context) error {
+	if f.plan.Group == "" || f.plan.Protocol != "consumer" {
+		return nil
+	}
+	described, err := f.scenario.admin.DescribeConsumerGroups(ctx, f.plan.Group)
+	if err == nil {
+		err = described[f.plan.Group].Err
+	}
+	if err != nil {
+		return fmt.Errorf(`%w: the cluster runs %s by the classic protocol, not by KIP-848 (%w): use a cluster that knows it, or protocol = "classic"`,
+			ErrUnreachable, f.name(), err)
 	}
 	return nil
 }
@@ -301,6 +293,16 @@ func (s *scenario) probe(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// transactional says whether the scenario writes to the topic in transactions.
+func (s *scenario) transactional(f *field) bool {
+	for _, p := range s.plan.Produce {
+		if p.Transaction != nil && p.Topic.Name == f.plan.Name {
+			return true
+		}
+	}
+	return false
 }
 
 // produces says whether the scenario writes to the topic.
@@ -361,7 +363,13 @@ func (s *scenario) probeRecord(sh *shard, partition int32) *kgo.Record {
 
 // readBack reads a topic from where the scenario began to its present end, with a reader of its own.
 func (s *scenario) readBack(ctx context.Context, f *field, ends []int64) error {
-	reader := f.ledger.Reader("reading back")
+	var reader *ledger.Reader
+	isolation := kgo.ReadUncommitted()
+	if s.transactional(f) {
+		reader, isolation = f.ledger.CommittedReader("reading back"), kgo.ReadCommitted()
+	} else {
+		reader = f.ledger.Reader("reading back")
+	}
 	starts, err := s.house.starts(ctx, f.plan.Name, f.partitions)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
@@ -383,6 +391,7 @@ func (s *scenario) readBack(ctx context.Context, f *field, ends []int64) error {
 	client, err := kgo.NewClient(append(clientOpts(s.opts, "verify"),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{f.plan.Name: next}),
 		kgo.FetchMaxWait(100*time.Millisecond),
+		kgo.FetchIsolationLevel(isolation),
 		kgo.KeepControlRecords(),
 	)...)
 	if err != nil {

@@ -21,19 +21,24 @@ var ErrUnreachable = errors.New("the cluster cannot be reached")
 // Options of Run. The zero value means the defaults; Brokers must be given.
 type Options struct {
 	Brokers   []string
-	Cluster   report.Cluster        // facts for the report; Brokers and Nodes are filled in
-	BrokerPID int                   // process whose CPU is the broker's; 0 = not known
-	Dead      <-chan struct{}       // closed when the embedded broker died; nil = nobody watches
-	Progress  func(report.Snapshot) // called about once a second, from one goroutine at a time
-	Note      func(format string, a ...any)
-	RunID     uint64        // identifies the run's records; 0 = random
-	Prepare   time.Duration // limit of the preparation of a scenario; default 30 s
-	Brief     time.Duration // limit of drain and verification once interrupted; default 5 s
-	LateLimit time.Duration // default pace.DefaultLateLimit
-	LagFloor  time.Duration // generator lag below this never makes a run invalid; default DefaultLagFloor
-	CPUShare  float64       // share of all cores above which the generator is too busy; default DefaultCPUShare
-	Security  Security      // how clients come in
-	Dial      Dial          // how clients reach brokers; nil: TCP, and TLS if Security says so
+	Cluster   report.Cluster // facts for the report; Brokers and Nodes are filled in
+	BrokerPID int            // process whose CPU is the broker's; 0 = not known
+	// BrokerPIDs lists the brokers' processes on this machine by broker id: it is asked every second, as a broker that is
+	// restarted is another process; nil = BrokerPID alone.
+	BrokerPIDs func() map[int32]int
+	BrokerHTTP map[int32]string      // host:port of the /metrics of StreamBus brokers, by broker id
+	Sink       report.Sink           // takes every second and event while the run goes; nil = nobody does
+	Dead       <-chan struct{}       // closed when the embedded broker died; nil = nobody watches
+	Progress   func(report.Snapshot) // called about once a second, from one goroutine at a time
+	Note       func(format string, a ...any)
+	RunID      uint64        // identifies the run's records; 0 = random
+	Prepare    time.Duration // limit of the preparation of a scenario; default 30 s
+	Brief      time.Duration // limit of drain and verification once interrupted; default 5 s
+	LateLimit  time.Duration // default pace.DefaultLateLimit
+	LagFloor   time.Duration // generator lag below this never makes a run invalid; default DefaultLagFloor
+	CPUShare   float64       // share of all cores above which the generator is too busy; default DefaultCPUShare
+	Security   Security      // how clients come in
+	Dial       Dial          // how clients reach brokers; nil: TCP, and TLS if Security says so
 }
 
 // Dial connects to a broker.

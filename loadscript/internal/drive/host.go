@@ -3,6 +3,7 @@ package drive
 import (
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -31,44 +32,61 @@ func hostFacts() report.Host {
 	return h
 }
 
-// cpuMeter measures how many cores the generator and the broker keep busy. One goroutine uses it.
-type cpuMeter struct {
-	broker           int
-	last             time.Time
-	genSec, brokeSec float64
+// process measures one process of this machine from one sample to the next.
+type process struct {
+	pid         int
+	last        time.Time
+	cpu         float64 // seconds
+	read, write uint64  // bytes
 }
 
-func newCPUMeter(broker int) *cpuMeter { return &cpuMeter{broker: broker} }
+// usage is what a process used in a stretch of time; what cannot be known is -1.
+type usage struct {
+	cpu               float64 // cores
+	rss               int64   // bytes
+	diskRead, diskOut float64 // bytes per second
+	fds               int64
+}
 
-// sample is the number of cores in use since the last sample; -1 where it cannot be known.
-func (c *cpuMeter) sample() (gen, broker float64) {
+// sample is the usage since the last sample. The first one, and the first after a process was replaced by another (a broker
+// that was restarted), has no rates.
+func (p *process) sample(pid int) usage {
+	u := usage{cpu: -1, rss: -1, diskRead: -1, diskOut: -1, fds: -1}
 	now := time.Now()
-	width := now.Sub(c.last).Seconds()
-	genSec, brokeSec := cpuSeconds(os.Getpid()), -1.0
-	if c.broker > 0 {
-		brokeSec = cpuSeconds(c.broker)
+	width := now.Sub(p.last).Seconds()
+	fresh := pid != p.pid || p.last.IsZero() || width <= 0
+	p.pid, p.last = pid, now
+	proc, err := procfs.NewProc(pid)
+	if err != nil {
+		p.last = time.Time{}
+		return u
 	}
-	gen, broker = -1, -1
-	if !c.last.IsZero() && width > 0 {
-		if genSec >= 0 && c.genSec >= 0 {
-			gen = (genSec - c.genSec) / width
-		}
-		if brokeSec >= 0 && c.brokeSec >= 0 {
-			broker = (brokeSec - c.brokeSec) / width
-		}
+	st, err := proc.Stat()
+	if err != nil {
+		p.last = time.Time{}
+		return u
 	}
-	c.last, c.genSec, c.brokeSec = now, genSec, brokeSec
-	return gen, broker
+	cpu := st.CPUTime()
+	u.rss = int64(st.ResidentMemory())
+	if !fresh {
+		u.cpu = (cpu - p.cpu) / width
+	}
+	p.cpu = cpu
+	if io, err := proc.IO(); err == nil {
+		if !fresh {
+			u.diskRead, u.diskOut = float64(io.ReadBytes-p.read)/width, float64(io.WriteBytes-p.write)/width
+		}
+		p.read, p.write = io.ReadBytes, io.WriteBytes
+	}
+	if n, err := proc.FileDescriptorsLen(); err == nil {
+		u.fds = int64(n)
+	}
+	return u
 }
 
-func cpuSeconds(pid int) float64 {
-	p, err := procfs.NewProc(pid)
-	if err != nil {
-		return -1
-	}
-	st, err := p.Stat()
-	if err != nil {
-		return -1
-	}
-	return st.CPUTime()
+// gcPauses is how long the garbage collector has stopped this process, all together.
+func gcPauses() time.Duration {
+	var st debug.GCStats
+	debug.ReadGCStats(&st)
+	return st.PauseTotal
 }

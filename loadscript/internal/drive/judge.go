@@ -34,6 +34,18 @@ func (s *scenario) describe() report.Scenario {
 		if f.ThinkTime > 0 {
 			text += ", think time " + plan.FormatDuration(f.ThinkTime)
 		}
+		if f.Rate > 0 {
+			text += ", at most " + plan.FormatRate(f.Rate)
+		}
+		switch f.Commit.Kind {
+		case "every":
+			text += ", commits every " + plan.FormatDuration(f.Commit.Every)
+		case "none":
+			text += ", never commits"
+		}
+		if f.Protocol == "consumer" {
+			text += ", protocol KIP-848"
+		}
 		r.Flows = append(r.Flows, text)
 	}
 	var at time.Duration
@@ -69,9 +81,19 @@ func (s *scenario) judge(ctx context.Context, r *report.Scenario, verifyErr erro
 	r.Drain, r.Series = s.drain, s.meter.series()
 	r.Ledger = append(r.Ledger, s.verdict...)
 	r.Notes = append(r.Notes, s.notes...)
+	for _, f := range s.fields {
+		for i := range f.silence {
+			f.silence[i].close(s.clock.Now())
+		}
+	}
+	r.Events, r.Silences = s.timeline.list(), s.silences()
+	r.Recoveries = s.meter.recoveries.results(r.Silences)
 	s.totals(r)
 	s.metrics(r)
 	s.invariants(r, verifyErr)
+	for _, t := range s.meter.trends {
+		r.Trends = append(r.Trends, t.judge())
+	}
 	for _, t := range s.plan.Thresholds {
 		r.Thresholds = append(r.Thresholds, s.threshold(r, t))
 	}
@@ -82,8 +104,13 @@ func (s *scenario) judge(ctx context.Context, r *report.Scenario, verifyErr erro
 		r.Notes = append(r.Notes, fmt.Sprintf("%d times: %s", counts[t], t))
 	}
 	for _, f := range s.readers {
-		if f.rebalances > 0 {
-			r.Notes = append(r.Notes, fmt.Sprintf("%s was reassigned partitions %s during the run", f.name(), times(f.rebalances)))
+		if n := len(f.rebalances); n > 0 {
+			var out report.Threshold
+			longest(&out, "max", s.rebalanceTimes(f.plan.Group, window{0, s.clock.Now()}))
+			r.Notes = append(r.Notes, fmt.Sprintf("%s was rebalanced %s during the run, for %s at the longest", f.name(), times(n), report.FormatLatency(int64(out.Value))))
+		}
+		if f.limiter != nil {
+			r.Notes = append(r.Notes, fmt.Sprintf("%s reads at most %s: nobody waits for it to catch up", f.name(), plan.FormatRate(f.plan.Rate)))
 		}
 	}
 	code, reasons := plan.ExitPass, []string(nil)
@@ -131,6 +158,11 @@ func failures(r *report.Scenario, interrupted bool) (list []failure) {
 	for _, t := range r.Thresholds {
 		if !t.Pass {
 			list = append(list, failure{plan.ExitThreshold, fmt.Sprintf("threshold failed: %s: %s", label(t), t.Shown)})
+		}
+	}
+	for _, t := range r.Trends {
+		if !t.Pass && !t.Weak { // a weak one is shown, and proves nothing
+			list = append(list, failure{plan.ExitThreshold, fmt.Sprintf("trend failed: %s: %s", t.Expr, t.Shown)})
 		}
 	}
 	if interrupted {
@@ -233,7 +265,7 @@ func (s *scenario) totals(r *report.Scenario) {
 	}
 	for _, f := range s.fields {
 		for i := range f.silence {
-			r.Peaks["unavailable_ns"] = max(r.Peaks["unavailable_ns"], float64(f.silence[i].longest.Load()))
+			r.Peaks["unavailable_ns"] = max(r.Peaks["unavailable_ns"], float64(f.silence[i].max()))
 		}
 	}
 }
@@ -294,6 +326,10 @@ func (s *scenario) invariants(r *report.Scenario, verifyErr error) {
 		sum.Corrupt += v.Corrupt
 		sum.Phantom += v.Phantom
 		sum.Inconsistent += v.Inconsistent
+		sum.Aborted += v.Aborted
+		sum.AbortedRead += v.AbortedRead
+		sum.Torn += v.Torn
+		sum.Offsets += v.Offsets
 		sum.Expired += v.Expired
 		sum.Unseen += v.Unseen
 		sum.Unknown += v.Unknown
@@ -306,6 +342,9 @@ func (s *scenario) invariants(r *report.Scenario, verifyErr error) {
 	if sum.Expired > 0 {
 		lost += fmt.Sprintf(", %d removed by retention", sum.Expired)
 	}
+	if sum.Aborted > 0 {
+		lost += fmt.Sprintf(", %s aborted", plan.FormatCount(sum.Aborted))
+	}
 	if sum.Unknown > 0 {
 		lost += fmt.Sprintf(", %d without a known outcome (%d of them are there)", sum.Unknown, sum.UnknownSeen)
 	}
@@ -316,8 +355,11 @@ func (s *scenario) invariants(r *report.Scenario, verifyErr error) {
 	case sum.Unseen > 0:
 		unverified = fmt.Sprintf("%d acknowledged records were not reached by any reader", sum.Unseen)
 	}
-	add := func(name string, judged bool, count int64, detail string, kind ledger.Kind) {
-		v := report.Invariant{Name: name, Judged: judged, Pass: count == 0, Count: count, Detail: detail, Examples: examples[kind]}
+	add := func(name string, judged bool, count int64, detail string, kinds ...ledger.Kind) {
+		v := report.Invariant{Name: name, Judged: judged, Pass: count == 0, Count: count, Detail: detail}
+		for _, k := range kinds {
+			v.Examples = append(v.Examples, examples[k]...)
+		}
 		if count == 0 && unverified != "" {
 			v.Pass, v.Detail = false, unverified
 		}
@@ -329,6 +371,14 @@ func (s *scenario) invariants(r *report.Scenario, verifyErr error) {
 	add("no_corruption", want[plan.NoCorruption], sum.Corrupt, fmt.Sprintf("%d corrupt", sum.Corrupt), ledger.Corrupt)
 	add("no_phantoms", any, sum.Phantom, fmt.Sprintf("%d never sent, or refused, and yet there", sum.Phantom), ledger.Phantom)
 	add("consistent_offsets", any && want[plan.NoLoss], sum.Inconsistent, fmt.Sprintf("%d offsets with two records", sum.Inconsistent), ledger.Inconsistent)
+	if want[plan.ReadCommitted] || sum.AbortedRead+sum.Torn > 0 {
+		add("read_committed", want[plan.ReadCommitted], sum.AbortedRead+sum.Torn,
+			fmt.Sprintf("%d records of aborted transactions delivered, %d transactions in part", sum.AbortedRead, sum.Torn), ledger.AbortedRead, ledger.Torn)
+	}
+	if want[plan.CommittedOffsets] || sum.Offsets > 0 {
+		add("committed_offsets", want[plan.CommittedOffsets], sum.Offsets,
+			fmt.Sprintf("%d commits beyond what was delivered, or gone back behind", sum.Offsets), ledger.Offsets)
+	}
 }
 
 // finish decides the verdict of the whole run.

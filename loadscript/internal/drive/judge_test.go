@@ -16,6 +16,10 @@ func judged(latency, lag time.Duration, counts pace.Counts, rows []report.Second
 	opts.defaults()
 	s := newScenario(p, 0, nil, nil, opts)
 	s.counts = counts
+	for i, row := range rows {
+		row.TNs = int64(i+1) * int64(time.Second)
+		s.meter.look(tick{Second: row})
+	}
 	l, g := s.meter.latency.Recorder(), s.meter.lag.Recorder()
 	for range 1000 {
 		l.Record(1, latency)
@@ -107,8 +111,13 @@ func TestRateWeighsSecondsAtTheEdges(t *testing.T) {
 	if got := rate(rows, window{500 * time.Millisecond, 2 * time.Second}, acked); got < 166 || got > 167 {
 		t.Errorf("rate %v, want 50 and 200 in 1.5 s", got)
 	}
-	if got := rateStat(rows, window{0, 3 * time.Second}, "min", acked); got != 100 {
-		t.Errorf("slowest second %v, want 100", got)
+	g := newGather("produce.rate", "min", "")
+	for _, row := range append(rows, report.Second{TNs: 3.1e9, WidthNs: 1e8, Acked: 1}) {
+		g.add(tick{Second: row}, window{0, 4 * time.Second})
+	}
+	var out report.Threshold
+	if known := g.value(&out); !known || out.Value != 100 {
+		t.Errorf("slowest whole second %v, want 100", out.Value)
 	}
 	if got := rate(nil, window{0, time.Second}, acked); got != 0 {
 		t.Errorf("rate of nothing is %v", got)

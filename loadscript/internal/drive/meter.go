@@ -2,6 +2,8 @@ package drive
 
 import (
 	"context"
+	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,7 +23,9 @@ type slotCounts struct {
 	handed, acked, failed, unknown, dropped, late atomic.Int64
 }
 
-// meter gathers what a scenario measures: latencies per slot and second, counts, and one row of the series a second.
+// meter gathers what a scenario measures: latencies per slot and second, counts, and one row of the series a second. What a
+// second says is used up when it ends (the sink, thresholds on windows, trends, recoveries), so that memory does not grow with
+// the length of the run.
 type meter struct {
 	scenario *scenario
 	slots    []slotCounts
@@ -30,18 +34,24 @@ type meter struct {
 	delay    *hist.Series
 	lag      *hist.Series // delay of records that the in-flight limit did not hold back: the generator's own fault
 	e2e      *hist.Series
-	cpu      *cpuMeter
+	self     process
+	gc       time.Duration // pauses until the last row
+	brokers  *brokers
 	phase    atomic.Value // string
 
-	mu     sync.Mutex
-	rows   []report.Second
-	errors map[string]int64 // guarded by mu: how often each error was seen
-}
+	// Of the goroutine that takes the rows, until stop has returned:
+	watches    []*watch
+	trends     []*trend
+	recoveries recoveries
+	stage      int    // whose begin was told, -1 before the first
+	told       string // phase
+	seconds    int    // with a known CPU time of the generator
+	busy       int    // of them: the generator took most of the machine
 
-// silence follows one partition's longest stretch without an answer while records waited.
-type silence struct {
-	last    atomic.Int64 // ns, time of the last answer
-	longest atomic.Int64 // ns
+	mu     sync.Mutex
+	rows   rowList          // guarded by mu, as below
+	last   report.Second    // the newest, not merged with others
+	errors map[string]int64 // how often each error was seen
 }
 
 // maxErrors bounds the number of different error texts kept.
@@ -52,9 +62,15 @@ func newMeter(s *scenario) *meter {
 	m := &meter{
 		scenario: s, slots: make([]slotCounts, n), errors: map[string]int64{},
 		latency: hist.NewSeries(n), service: hist.NewSeries(n), delay: hist.NewSeries(n), lag: hist.NewSeries(n), e2e: hist.NewSeries(n),
-		cpu: newCPUMeter(s.opts.BrokerPID),
+		brokers: newBrokers(s.opts), recoveries: recoveries{faults: map[int]*recoverer{}}, stage: -1, told: "running",
 	}
 	m.phase.Store("running")
+	for _, t := range s.plan.Thresholds {
+		m.watches = append(m.watches, newWatch(s, t))
+	}
+	for _, t := range s.plan.Trends {
+		m.trends = append(m.trends, &trend{plan: t})
+	}
 	return m
 }
 
@@ -76,17 +92,6 @@ func (m *meter) fault(err error) {
 	}
 }
 
-// answered follows how long the partition kept silent while this record waited.
-func (q *silence) answered(handed, now time.Duration) {
-	since := max(q.last.Swap(int64(now)), int64(handed))
-	for gap := int64(now) - since; ; {
-		was := q.longest.Load()
-		if gap <= was || q.longest.CompareAndSwap(was, gap) {
-			return
-		}
-	}
-}
-
 // sums adds up the slots.
 func (m *meter) sums() (handed, acked, errors, dropped int64) {
 	for i := range m.slots {
@@ -102,18 +107,31 @@ func (m *meter) sums() (handed, acked, errors, dropped int64) {
 // start takes a row at the end of every second until stop is called, and a last one then.
 func (m *meter) start(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
+	s := m.scenario
+	s.timeline.begin(s.plan.Name, time.Now())
+	m.self.sample(os.Getpid())
+	m.brokers.sample()
+	m.gc = gcPauses()
 	var wg sync.WaitGroup
+	if len(m.brokers.https) > 0 {
+		wg.Go(func() {
+			defer m.brokers.close()
+			for ctx.Err() == nil {
+				m.brokers.scrape(ctx)
+				_ = sleep(ctx, time.Second)
+			}
+		})
+	}
 	wg.Go(func() {
 		var before row
-		m.cpu.sample()
 		for {
-			next := (m.scenario.clock.Now()/time.Second + 1) * time.Second
-			ended := m.scenario.clock.Sleep(ctx, next-m.scenario.clock.Now()) != nil
+			next := (s.clock.Now()/time.Second + 1) * time.Second
+			ended := s.clock.Sleep(ctx, next-s.clock.Now()) != nil
 			before = m.take(before)
 			if ended {
 				return
 			}
-			m.scenario.opts.Progress(m.scenario.snapshot(m.phase.Load().(string)))
+			s.opts.Progress(s.snapshot(m.phase.Load().(string)))
 		}
 	})
 	return func() {
@@ -124,8 +142,16 @@ func (m *meter) start(ctx context.Context) (stop func()) {
 
 // row is the state of the counters at the end of a second.
 type row struct {
-	at                                        time.Duration
-	handed, acked, errors, dropped, delivered int64
+	at                                              time.Duration
+	handed, acked, errors, dropped, delivered, late int64
+}
+
+// tick is a closed second with what is valid while it is looked at only.
+type tick struct {
+	report.Second
+	late      int64
+	latencies map[string]*hist.Histogram
+	disturbed bool // by a fault, or by what is left of it
 }
 
 // take closes the second.
@@ -133,34 +159,112 @@ func (m *meter) take(before row) row {
 	s := m.scenario
 	now := row{at: s.clock.Now()}
 	now.handed, now.acked, now.errors, now.dropped = m.sums()
-	lag := int64(0)
+	for i := range m.slots {
+		now.late += m.slots[i].late.Load()
+	}
 	for _, f := range s.readers {
 		now.delivered += f.delivered.Load()
-		lag = max(lag, f.field.ledger.Acked()-f.reader.Count())
 	}
-	gen, broker := m.cpu.sample()
+	self, brokers := m.self.sample(os.Getpid()), m.brokers.sample()
 	second := report.Second{
 		TNs: int64(now.at), WidthNs: int64(now.at - before.at),
 		Offered: plan.CumulativeRecords(s.plan.Stages, now.at) - plan.CumulativeRecords(s.plan.Stages, before.at),
 		Handed:  now.handed - before.handed, Acked: now.acked - before.acked, Errors: now.errors - before.errors,
 		Dropped: now.dropped - before.dropped, Delivered: now.delivered - before.delivered,
-		InFlight: s.inFlight.Load(), Lag: lag,
-		Produce: report.NewQuantiles(m.latency.Fold()), Service: report.NewQuantiles(m.service.Fold()),
+		InFlight: s.inFlight.Load(),
+		Produce:  report.NewQuantiles(m.latency.Fold()), Service: report.NewQuantiles(m.service.Fold()),
 		Delay: report.NewQuantiles(m.delay.Fold()), E2E: report.NewQuantiles(m.e2e.Fold()),
-		GenCPU: gen, BrokerCPU: broker,
+		GenCPU: self.cpu, GenRSS: max(self.rss, 0), BrokerCPU: busy(brokers), Brokers: brokers,
 	}
 	m.lag.Fold()
+	second.Lags, second.Lag = s.lags()
+	pauses := gcPauses()
+	second.GCPauseNs, m.gc = int64(pauses-m.gc), pauses
+	m.look(tick{Second: second, late: now.late - before.late, latencies: map[string]*hist.Histogram{
+		"produce.latency": m.latency.Second(), "produce.service_time": m.service.Second(), "produce.delay": m.delay.Second(),
+		"e2e.latency": m.e2e.Second(), "generator.lag": m.lag.Second(),
+	}})
 	m.mu.Lock()
-	m.rows = append(m.rows, second)
+	m.rows.add(second)
+	m.last = second
 	m.mu.Unlock()
 	return now
+}
+
+// look hands the second to everybody who wants to see each of them.
+func (m *meter) look(t tick) {
+	s := m.scenario
+	m.tell(t)
+	t.disturbed = m.recoveries.feed(t.Second, s.timeline.faults())
+	if t.GenCPU >= 0 && t.WidthNs >= int64(time.Second)/2 {
+		m.seconds++
+		if t.GenCPU/float64(runtime.NumCPU()) > s.opts.CPUShare {
+			m.busy++
+		}
+	}
+	for _, w := range m.watches {
+		w.feed(t)
+		if w.plan.Abort {
+			if why := w.hopeless(); why != "" {
+				s.abort(w.plan.Expr + ": " + why)
+			}
+		}
+	}
+	for _, tr := range m.trends {
+		tr.feed(t, s.whole())
+	}
+	s.timeline.second(t.Second, t.latencies)
+}
+
+// tell notes the stages that began and the phases that followed since the last second.
+func (m *meter) tell(t tick) {
+	s := m.scenario
+	for i := m.stage + 1; i < len(s.plan.Stages); i++ {
+		w := s.stage(i)
+		if int64(w.from) >= t.TNs {
+			break
+		}
+		m.stage = i
+		s.timeline.add(report.Event{TNs: int64(w.from), EndNs: int64(w.to), Kind: "stage", Name: s.plan.Stages[i].Name})
+	}
+	if phase := m.phase.Load().(string); phase != m.told {
+		m.told = phase
+		s.timeline.add(report.Event{TNs: t.TNs, Kind: "phase", Name: phase})
+	}
+}
+
+// lags is how far each group, or direct reader, is behind; a group with several topics is behind in all of them together.
+func (s *scenario) lags() (by map[string]int64, worst int64) {
+	for _, f := range s.readers {
+		if by == nil {
+			by = map[string]int64{}
+		}
+		lag := f.reader.Lag()
+		if f.plan.Group != "" {
+			by[f.plan.Group] += lag
+		} else {
+			by[f.field.plan.Name] = max(by[f.field.plan.Name], lag)
+		}
+	}
+	for _, lag := range by {
+		worst = max(worst, lag)
+	}
+	return by, worst
+}
+
+// abort stops the offering, once: a threshold that must abort cannot hold any more.
+func (s *scenario) abort(why string) {
+	s.abortOnce.Do(func() {
+		s.event(report.Event{Kind: "abort", Name: why})
+		close(s.aborted)
+	})
 }
 
 // series is what was taken so far.
 func (m *meter) series() []report.Second {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Clone(m.rows)
+	return slices.Clone(m.rows.rows)
 }
 
 // faults lists the errors, the most frequent first.
@@ -198,10 +302,10 @@ func (s *scenario) snapshot(phase string) report.Snapshot {
 		snap.Stage = s.plan.Stages[i].Name
 	}
 	_, _, snap.Errors, snap.Dropped = s.meter.sums()
+	snap.Fault = s.timeline.inForce()
 	s.meter.mu.Lock()
 	defer s.meter.mu.Unlock()
-	if n := len(s.meter.rows); n > 0 {
-		last := s.meter.rows[n-1]
+	if last := s.meter.last; last.WidthNs > 0 {
 		width := time.Duration(last.WidthNs).Seconds()
 		snap.Offered = last.Offered / width
 		snap.Achieved = float64(last.Acked) / width

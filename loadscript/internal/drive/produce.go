@@ -275,6 +275,7 @@ func (it *item) finish(r *kgo.Record, err error) {
 		it.lane.Failed(it.seq)
 		m.fault(err)
 	default:
+		sh.field.silence[r.Partition].unanswered(it.handed)
 		slot.unknown.Add(1)
 		m.fault(err)
 	}

@@ -39,6 +39,10 @@ type scenario struct {
 	limit    int64        // of in-flight records
 	inFlight atomic.Int64 // handed over and without an outcome
 
+	timeline  timeline
+	aborted   chan struct{} // closed when a threshold stops the offering
+	abortOnce sync.Once
+
 	counts  pace.Counts
 	drain   report.Drain
 	notes   []string
@@ -59,11 +63,12 @@ func newScenario(p *plan.Plan, index int, admin *kadm.Client, h *house, opts Opt
 	sc := &p.Scenarios[index]
 	s := &scenario{
 		plan: sc, index: index, count: len(p.Scenarios), opts: opts, house: h, admin: admin,
-		runID:   opts.RunID + uint64(index)*2,
-		probeID: opts.RunID + uint64(index)*2 + 1,
-		epoch:   pace.NewWall(),
-		fields:  map[string]*field{},
-		limit:   int64(sc.MaxInFlight),
+		runID:    opts.RunID + uint64(index)*2,
+		probeID:  opts.RunID + uint64(index)*2 + 1,
+		epoch:    pace.NewWall(),
+		fields:   map[string]*field{},
+		limit:    int64(sc.MaxInFlight),
+		timeline: timeline{sink: opts.Sink}, aborted: make(chan struct{}),
 	}
 	if s.limit <= 0 {
 		s.limit = DefaultMaxInFlight
@@ -138,15 +143,14 @@ func (s *scenario) prepare(ctx context.Context) error {
 func (s *scenario) offer(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if s.opts.Dead != nil {
-		go func() { // ends with offer: cancel is deferred
-			select {
-			case <-s.opts.Dead:
-				cancel()
-			case <-ctx.Done():
-			}
-		}()
-	}
+	go func() { // ends with offer: cancel is deferred
+		select {
+		case <-s.opts.Dead: // never, when nobody watches
+		case <-s.aborted:
+		case <-ctx.Done():
+		}
+		cancel()
+	}()
 	counts := make([]pace.Counts, len(s.shards))
 	var wg sync.WaitGroup
 	for i, sh := range s.shards {
@@ -202,7 +206,7 @@ func (s *scenario) converge(ctx context.Context) {
 	for {
 		behind = 0
 		for _, f := range s.readers {
-			behind += f.reader.Behind()
+			behind += f.behind()
 		}
 		if behind == 0 && s.inFlight.Load() == 0 {
 			break
@@ -299,9 +303,10 @@ func (s *scenario) account(ctx context.Context, f *field) error {
 				all = false
 			}
 		}
-		complete = complete || all
+		// Only a reader of committed records can tell what became of transactions.
+		complete = complete || all && (flow.plan.Isolation == "read_committed" || !s.transactional(f))
 	}
-	if complete || f.ledger.Acked() == 0 && len(s.readersOf(f)) > 0 {
+	if complete || f.ledger.Acked() == 0 && len(s.readersOf(f)) > 0 && !s.transactional(f) {
 		return nil
 	}
 	return s.readBack(ctx, f, ends)

@@ -35,6 +35,11 @@ func (s *scenario) validity(r *report.Scenario, interrupted bool) report.Validit
 	add := func(name, required, measured string, pass bool) {
 		find(report.Finding{Name: name, Required: required, Measured: measured, Pass: pass})
 	}
+	for _, e := range s.timeline.list() {
+		if e.Kind == "fault" && e.Error != "" {
+			add("fault "+e.Name, "applied, and seen to work", e.Error, false)
+		}
+	}
 	if len(s.plan.Produce) == 0 {
 		return v
 	}
@@ -48,17 +53,8 @@ func (s *scenario) validity(r *report.Scenario, interrupted bool) report.Validit
 	}
 	find(late)
 
-	busy, rows := 0, 0
-	for _, row := range r.Series {
-		if row.GenCPU < 0 || row.WidthNs < int64(time.Second)/2 {
-			continue
-		}
-		rows++
-		if row.GenCPU/float64(runtime.NumCPU()) > s.opts.CPUShare {
-			busy++
-		}
-	}
-	if rows > 0 {
+	if rows := s.meter.seconds; rows > 0 {
+		busy := s.meter.busy
 		share := float64(busy) / float64(rows)
 		// One second in a short run is no share of anything: the start of the process would condemn every smoke test.
 		add(fmt.Sprintf("generator above %.0f %% of %d cores", s.opts.CPUShare*100, runtime.NumCPU()),

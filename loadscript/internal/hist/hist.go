@@ -199,7 +199,9 @@ func (s *Series) Recorder() *Recorder {
 
 // Fold closes the open second: everything recorded since the last Fold goes to its slot, and its summary is returned (H1).
 func (s *Series) Fold() Summary {
-	s.second.Reset()
+	if s.second.Count() > 0 { // clearing takes longer than an empty second is worth
+		s.second.Reset()
+	}
 	for _, r := range s.recorders {
 		r.take(s.taken)
 		for slot, h := range s.taken {
@@ -214,6 +216,9 @@ func (s *Series) Fold() Summary {
 	}
 	return s.second.Summary()
 }
+
+// Second is the histogram of what the last Fold closed. It is valid until the next one, and the caller must not change it.
+func (s *Series) Second() *Histogram { return s.second }
 
 // Slot is the merged histogram of a slot, of all closed seconds. The caller must not change it.
 func (s *Series) Slot(i int) *Histogram { return s.slots[i] }

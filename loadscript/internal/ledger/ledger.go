@@ -348,3 +348,26 @@ func (r *Reader) Behind() int64 {
 	}
 	return n
 }
+
+// Lag is the number of acknowledged records beyond the last one that the reader has seen of each producer: what it is behind
+// the end of the log. What it passed over is a loss, and not a lag.
+func (r *Reader) Lag() int64 {
+	var n int64
+	for partition, lanes := range r.topic.lanes {
+		p := r.parts[partition]
+		for producer, lane := range lanes {
+			p.mu.Lock()
+			end := int64(0)
+			if runs := p.lane(producer).runs; len(runs) > 0 {
+				end = runs[len(runs)-1].hi
+			}
+			p.mu.Unlock()
+			lane.mu.Lock()
+			for i := len(lane.acked.runs) - 1; i >= 0 && lane.acked.runs[i].hi > end; i-- {
+				n += lane.acked.runs[i].hi - max(lane.acked.runs[i].lo, end)
+			}
+			lane.mu.Unlock()
+		}
+	}
+	return n
+}

@@ -414,6 +414,23 @@ func TestUnknownThatAppeared(t *testing.T) {
 	}
 }
 
+func TestLagCountsWhatLiesAhead(t *testing.T) {
+	b := newBroker(2)
+	b.produce(0, 30)
+	b.produce(1, 10)
+	r := b.t.Reader("group billing")
+	b.read(r, 0, 0, 10)
+	b.read(r, 0, 12, 20) // 10 and 11 were passed over
+	if lag, behind := r.Lag(), r.Behind(); lag != 20 || behind != 22 {
+		t.Errorf("lag %d, behind %d; want 10 of each partition, and the two that were passed over", lag, behind)
+	}
+	b.read(r, 0, 20, 30)
+	b.read(r, 1, 0, 10)
+	if lag := r.Lag(); lag != 0 {
+		t.Errorf("lag %d at the end of the log", lag)
+	}
+}
+
 func TestWindowForgetsOldOffsets(t *testing.T) {
 	topic := NewTopic("t", 1, runID, Options{Window: 2 * pageLen})
 	w := topic.windows[0]
