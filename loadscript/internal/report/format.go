@@ -28,8 +28,8 @@ func FormatLatency(ns int64) string {
 	}
 }
 
-// formatRate prints records per second: "19,980/s".
-func formatRate(v float64) string {
+// FormatRate prints records per second: "19,980/s".
+func FormatRate(v float64) string {
 	if v < 100 {
 		return fmt.Sprintf("%.1f/s", v)
 	}

@@ -32,6 +32,9 @@ var (
 	pageHTML string
 )
 
+// Style is the style sheet of the pages, light and dark.
+func Style() string { return pageCSS }
+
 // page is what the template sees. Everything of type string is escaped by html/template; the typed ones are ours (R2).
 type page struct {
 	*Results
@@ -60,7 +63,7 @@ func WritePage(w io.Writer, r *Results) error {
 		Results: r, Style: template.CSS(style), Library: template.JS(library), Code: template.JS(code), License: uplotLicense,
 		// Hashes instead of 'unsafe-inline': even markup that slipped through could not run.
 		CSP: fmt.Sprintf("default-src 'none'; script-src %s %s; style-src %s; img-src data:; base-uri 'none'; form-action 'none'",
-			hash(library), hash(code), hash(style)),
+			SourceHash(library), SourceHash(code), SourceHash(style)),
 		Word: "PASS", Facts: facts(r), More: environment(r),
 	}
 	if !r.Verdict.Pass {
@@ -83,8 +86,8 @@ func WritePage(w io.Writer, r *Results) error {
 	return pageTemplate.Execute(w, p)
 }
 
-// hash is a CSP source for an inline script or style. html/template writes the typed ones unchanged.
-func hash(s string) string {
+// SourceHash is a CSP source for an inline script or style. html/template writes the typed ones unchanged.
+func SourceHash(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
@@ -215,7 +218,7 @@ func newSection(i int, s *Scenario, n int) section {
 	for j, st := range s.Stages {
 		row := stageRow{
 			Name: st.Name, Length: plan.FormatDuration(time.Duration(st.EndNs - st.StartNs)),
-			Offered: formatRate(st.OfferedRate), Achieved: formatRate(st.AckedRate), Consumed: formatRate(st.ConsumeRate), Errors: formatCount(st.Errors),
+			Offered: FormatRate(st.OfferedRate), Achieved: FormatRate(st.AckedRate), Consumed: FormatRate(st.ConsumeRate), Errors: formatCount(st.Errors),
 		}
 		if produce != nil {
 			row.Cells = cells(produce.stage(j))
@@ -252,9 +255,9 @@ func cards(s *Scenario) []card {
 		return nil
 	}
 	t := &s.Totals
-	list := []card{{"Achieved", formatRate(t.AckedRate), "of " + formatRate(t.OfferedRate) + " offered", ""}}
+	list := []card{{"Achieved", FormatRate(t.AckedRate), "of " + FormatRate(t.OfferedRate) + " offered", ""}}
 	if s.MaxRate > 0 {
-		list = append(list, card{"Highest rate that held", formatRate(s.MaxRate), count(len(s.Probes), "rate") + " tried", ""})
+		list = append(list, card{"Highest rate that held", FormatRate(s.MaxRate), count(len(s.Probes), "rate") + " tried", ""})
 	}
 	for _, m := range []struct{ metric, name string }{{"produce.latency", "Produce"}, {"e2e.latency", "End to end"}} {
 		if v := s.metric(m.metric); v != nil {
@@ -376,7 +379,7 @@ func probes(s *Scenario) (list []probeRow) {
 		most = max(most, p.Rate)
 	}
 	for _, p := range s.Probes {
-		row := probeRow{formatRate(p.Rate), p.Detail, "ok", p.Rate, most}
+		row := probeRow{FormatRate(p.Rate), p.Detail, "ok", p.Rate, most}
 		if !p.Pass {
 			row.Class = "bad"
 		}

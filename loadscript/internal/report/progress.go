@@ -94,7 +94,7 @@ func (p *Progress) showPlain(s Snapshot) {
 		return
 	}
 	text := fmt.Sprintf("%s: %s %s of %s, offered %s, achieved %s, p50 %s, p99 %s, in flight %s", s.Scenario, where(s),
-		clock(s.Elapsed), clock(s.Total), formatRate(s.Offered), formatRate(s.Achieved),
+		clock(s.Elapsed), clock(s.Total), FormatRate(s.Offered), FormatRate(s.Achieved),
 		FormatLatency(int64(s.P50)), FormatLatency(int64(s.P99)), formatCount(s.InFlight))
 	if s.Reads {
 		text += ", lag " + formatCount(s.Lag)
@@ -129,11 +129,11 @@ func (p *Progress) lines(s Snapshot) []string {
 	lines := []string{
 		head,
 		fmt.Sprintf("  %s%s %3.0f%%  %s, %s left", strings.Repeat("█", full), p.paint.dim(strings.Repeat("░", bar-full)), share*100, clock(min(s.Elapsed, s.Total)), clock(left)),
-		fmt.Sprintf("  offered %s  achieved %s", formatRate(s.Offered), formatRate(s.Achieved)),
+		fmt.Sprintf("  offered %s  achieved %s", FormatRate(s.Offered), FormatRate(s.Achieved)),
 		fmt.Sprintf("  p50 %s  p99 %s  in flight %s", FormatLatency(int64(s.P50)), FormatLatency(int64(s.P99)), formatCount(s.InFlight)),
 	}
 	if s.Reads {
-		lines[2] += "  consumed " + formatRate(s.Consumed)
+		lines[2] += "  consumed " + FormatRate(s.Consumed)
 		lines[3] += "  lag " + formatCount(s.Lag)
 	}
 	errors := fmt.Sprintf("  errors %s  dropped %s", formatCount(s.Errors), formatCount(s.Dropped))

@@ -120,11 +120,11 @@ func (t *text) scenario(s *Scenario) {
 func (t *text) totals(s *Scenario) {
 	n := &s.Totals
 	rows := [][]string{
-		{"offered", formatRate(n.OfferedRate), fmt.Sprintf("%s records", formatCount(n.Offered))},
-		{"achieved", formatRate(n.AckedRate), fmt.Sprintf("%s acknowledged, %s of values", formatCount(n.Acked), formatBytes(n.Bytes))},
+		{"offered", FormatRate(n.OfferedRate), fmt.Sprintf("%s records", formatCount(n.Offered))},
+		{"achieved", FormatRate(n.AckedRate), fmt.Sprintf("%s acknowledged, %s of values", formatCount(n.Acked), formatBytes(n.Bytes))},
 	}
 	if len(s.Config.Consume) > 0 {
-		rows = append(rows, []string{"consumed", formatRate(n.ConsumeRate), fmt.Sprintf("%s delivered, lag at most %s", formatCount(n.Delivered), formatCount(int64(s.Peaks["lag"])))})
+		rows = append(rows, []string{"consumed", FormatRate(n.ConsumeRate), fmt.Sprintf("%s delivered, lag at most %s", formatCount(n.Delivered), formatCount(int64(s.Peaks["lag"])))})
 	}
 	rows = append(rows, []string{"errors", plan.FormatPercent(n.ErrorsRate),
 		fmt.Sprintf("%s failed, %s unknown, %s dropped, %s late", formatCount(n.Failed), formatCount(n.Unknown), formatCount(n.Dropped), formatCount(n.Late))})
@@ -181,7 +181,7 @@ func (t *text) stages(s *Scenario) {
 	rows := [][]string{{"stage", "length", "offered", "achieved", "p50", "p99", "max", "e2e p99", "errors"}}
 	produce, e2e := s.metric("produce.latency"), s.metric("e2e.latency")
 	for i, st := range s.Stages {
-		row := []string{st.Name, plan.FormatDuration(time.Duration(st.EndNs - st.StartNs)), formatRate(st.OfferedRate), formatRate(st.AckedRate)}
+		row := []string{st.Name, plan.FormatDuration(time.Duration(st.EndNs - st.StartNs)), FormatRate(st.OfferedRate), FormatRate(st.AckedRate)}
 		none := &Latency{}
 		p, e := none, none
 		if produce != nil {
