@@ -317,9 +317,6 @@ func newDoc(stdout io.Writer) *cobra.Command {
 			if script.Doc(stdout, name) {
 				return nil
 			}
-			if script.IsLater(name) {
-				return usagef("%s is not available yet in this version: `loadscript doc` lists what is", name)
-			}
 			if n := script.Nearest(name, script.DocNames()); n != "" {
 				return usagef("nothing is called %q: did you mean `loadscript doc %s`?", name, n)
 			}

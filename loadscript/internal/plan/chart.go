@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -98,18 +99,14 @@ func columnTime(total time.Duration, c, columns int) time.Duration {
 	return time.Duration(float64(total) * float64(c) / float64(columns))
 }
 
-// peakBetween is the highest offered rate in [from, to): linear stages have it at one of their ends.
+// peakBetween is the highest offered rate in [from, to).
 func (s *Scenario) peakBetween(from, to time.Duration) float64 {
 	peak := RateAt(s.Stages, from)
 	var start time.Duration
 	for _, st := range s.Stages {
 		end := start + st.Duration
 		if end > from && start < to {
-			a, b := max(start, from), min(end, to)
-			at := func(t time.Duration) float64 {
-				return st.From + (st.To-st.From)*float64(t-start)/float64(max(st.Duration, 1))
-			}
-			peak = max(peak, at(a), at(b))
+			peak = max(peak, st.peakBetween(max(start, from)-start, min(end, to)-start))
 		}
 		start = end
 	}
@@ -218,7 +215,7 @@ func describeVerify(v []Invariant) string {
 }
 
 func (p Produce) describe() string {
-	s := fmt.Sprintf("%s: %s of %s", p.Topic.Name, plural(p.Producers, "producer"), FormatSize(float64(p.Value.Size)))
+	s := fmt.Sprintf("%s: %s of %s", p.Topic.Name, plural(p.Producers, "producer"), p.Value.describe())
 	s += fmt.Sprintf(", keys %s, acks=%s", p.Key.describe(), p.Acks)
 	if p.Idempotent {
 		s += ", idempotent"
@@ -264,20 +261,29 @@ func plural(n int, word string) string {
 // Topics lists the topics of all scenarios once, in order of first use: what must exist before the clock starts.
 func (p *Plan) Topics() []Topic {
 	var topics []Topic
-	seen := map[string]bool{}
+	for i := range p.Scenarios {
+		for _, t := range p.Scenarios[i].topics() {
+			if !slices.ContainsFunc(topics, func(o Topic) bool { return o.Name == t.Name }) {
+				topics = append(topics, t)
+			}
+		}
+	}
+	return topics
+}
+
+// topics lists the topics of the scenario once, in order of first use.
+func (s *Scenario) topics() []Topic {
+	var topics []Topic
 	add := func(t Topic) {
-		if !seen[t.Name] {
-			seen[t.Name] = true
+		if !slices.ContainsFunc(topics, func(o Topic) bool { return o.Name == t.Name }) {
 			topics = append(topics, t)
 		}
 	}
-	for _, s := range p.Scenarios {
-		for _, f := range s.Produce {
-			add(f.Topic)
-		}
-		for _, f := range s.Consume {
-			add(f.Topic)
-		}
+	for _, f := range s.Produce {
+		add(f.Topic)
+	}
+	for _, f := range s.Consume {
+		add(f.Topic)
 	}
 	return topics
 }
@@ -304,7 +310,7 @@ func (p *Plan) chartCluster(out *strings.Builder) {
 		n := 0
 		for _, f := range s.Produce {
 			n += f.Producers
-			largest = max(largest, f.Value.Size)
+			largest = max(largest, f.Value.LargestSize())
 		}
 		for _, f := range s.Consume {
 			n += f.Members

@@ -26,7 +26,10 @@ const (
 	MaxClients    = 10_000 // producers of a flow, members of a group
 	MaxPartitions = 100_000
 	MaxScenarios  = 1_000
-	batchOverhead = 512 // bytes that a batch of one record needs beside the value: headers, key, record headers
+	MaxFaults     = 1_000
+	BatchOverhead = 512 // bytes that a batch of one record needs beside the value: headers, key, record headers
+
+	MaxLocalBrokers = 9 // of a cluster that the run starts itself
 )
 
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
@@ -85,10 +88,83 @@ func (c *checker) scenario(s *Scenario, produced map[string]bool) {
 	for i := range s.Consume {
 		c.consume(&s.Consume[i], s, produced)
 	}
-	c.stages(s)
+	if s.Executor != nil {
+		c.executor(s)
+	} else {
+		c.stages(s)
+	}
 	c.settings(s)
+	c.faults(s)
 	for i := range s.Thresholds {
 		c.threshold(&s.Thresholds[i], s)
+	}
+	for i := range s.Trends {
+		c.followed(s.Trends[i].Pos, s.Trends[i].Metric, s.Trends[i].Stat, s)
+	}
+}
+
+// executor checks load that follows no stages.
+func (c *checker) executor(s *Scenario) {
+	e := s.Executor
+	if len(s.Stages) > 0 {
+		c.add(s.Pos, "stages", "the load is given twice: by executor and by stages", `executor = full_speed("1m"), or stages = [hold("30s", "2k/s")]`)
+	}
+	if s.Arrivals == Poisson {
+		c.add(s.Pos, "arrivals", fmt.Sprintf("%s(…) follows no schedule, so its arrivals cannot be chosen", e.Kind), "")
+	}
+	switch e.Kind {
+	case "clients", "full_speed":
+		if e.Duration <= 0 || e.Duration > MaxDuration {
+			c.add(e.Pos, "duration", fmt.Sprintf("%s must last longer than 0s, and at most %s", e.Kind, FormatDuration(MaxDuration)), e.Kind+`("1m")`)
+		}
+		if e.Kind == "clients" && (e.Clients < 1 || e.Clients > MaxClients) {
+			c.add(e.Pos, "n", fmt.Sprintf("%d clients: must be between 1 and %d", e.Clients, MaxClients), `clients(50, "1m")`)
+		}
+		if e.InFlight < 0 {
+			c.add(e.Pos, "in_flight", "must not be negative", "")
+		}
+	case "records":
+		if e.Records < 1 {
+			c.add(e.Pos, "n", "at least one record must be sent", `records("1M")`)
+		}
+	case "find_max_rate":
+		c.findMaxRate(e, s)
+	default:
+		c.add(e.Pos, "", fmt.Sprintf("%q is no executor", e.Kind), `full_speed("1m")`)
+	}
+	if e.Kind == "find_max_rate" && (s.Warmup > 0 || s.Steady != nil) {
+		c.add(s.Pos, "warmup", "find_max_rate(…) has no part to leave out: each rate it tries is judged as a whole", "")
+	} else if s.Steady != nil {
+		c.add(s.Steady.Pos, "", fmt.Sprintf("steady(…) warms up at the rate of the first stage, and %s(…) has none", e.Kind), `warmup = "10s"`)
+	}
+}
+
+func (c *checker) findMaxRate(e *Executor, s *Scenario) {
+	if !(e.StartRate > 0 && e.StartRate <= MaxRate) {
+		c.add(e.Pos, "start", fmt.Sprintf("%s: must be above 0/s and at most %s", FormatRate(e.StartRate), FormatRate(MaxRate)), `start = "10k/s"`)
+	}
+	if e.Hold < time.Second {
+		c.add(e.Pos, "hold", fmt.Sprintf("%s is too short to judge a rate: at least 1s", FormatDuration(e.Hold)), `hold = "30s"`)
+	}
+	if !(e.Tolerance > 0 && e.Tolerance < 1) {
+		c.add(e.Pos, "tolerance", "must be between 0% and 100%", `tolerance = "5%"`)
+	}
+	if len(e.SLO) == 0 {
+		c.add(e.Pos, "slo", "without a threshold there is no limit to find", `find_max_rate("produce.latency.p99 < 20ms")`)
+	}
+	for i := range e.SLO {
+		c.threshold(&e.SLO[i], s)
+	}
+}
+
+// followed checks a metric that steady() or trend() looks at every second.
+func (c *checker) followed(pos Pos, metric, stat string, s *Scenario) {
+	m, ok := LookupMetric(metric)
+	switch {
+	case !ok || !m.HasStat(stat) || !m.Slopes:
+		c.add(pos, "metric", fmt.Sprintf("%s.%s cannot be followed over time", metric, stat), "")
+	case m.Reads && len(s.Consume) == 0:
+		c.add(pos, "metric", fmt.Sprintf("%s needs a consumer, and scenario %q has none", m.Name, s.Name), `scenario("e2e", produce("orders"), consume("orders", group = "g"), …)`)
 	}
 }
 
@@ -109,12 +185,14 @@ func (c *checker) stages(s *Scenario) {
 		if st.Duration <= 0 {
 			c.add(st.Pos, "duration", fmt.Sprintf("stage %q must last longer than %s", st.Name, FormatDuration(st.Duration)), `hold("30s", "2k/s")`)
 		}
-		for _, r := range []float64{st.From, st.To} {
+		if st.Kind == "wave" && (st.Period <= 0 || !(st.Amplitude >= 0 && st.Amplitude <= st.From)) {
+			c.add(st.Pos, "amplitude", fmt.Sprintf("stage %q swings by %s around %s every %s: the amplitude must lie between 0/s and the mean, the period above 0s", st.Name,
+				FormatRate(st.Amplitude), FormatRate(st.From), FormatDuration(st.Period)), `wave("2k/s", "1k/s", period = "10m", duration = "1h")`)
+			continue
+		}
+		for _, r := range []float64{st.From, st.To, st.From + st.Amplitude} {
 			if math.IsNaN(r) || r < 0 || r > MaxRate {
-				arg := "rate"
-				if st.Kind == "ramp" {
-					arg = "to"
-				}
+				arg := map[string]string{"hold": "rate", "ramp": "to", "wave": "mean"}[st.Kind]
 				c.add(st.Pos, arg, fmt.Sprintf("stage %q offers %s: a rate must be between 0/s and %s", st.Name, FormatRate(r), FormatRate(MaxRate)), `hold("30s", "2k/s")`)
 				break
 			}
@@ -134,7 +212,7 @@ func (c *checker) settings(s *Scenario) {
 	if s.Arrivals != Uniform && s.Arrivals != Poisson {
 		c.add(s.Pos, "arrivals", fmt.Sprintf("%q is no arrival process", s.Arrivals), `arrivals = "poisson"`)
 	}
-	if d := s.Duration(); d > 0 && s.Warmup >= d {
+	if d, known := s.Length(); known && d > 0 && s.Warmup >= d {
 		c.add(s.Pos, "warmup", fmt.Sprintf("the warm-up of %s takes up all of scenario %q, which lasts %s: nothing would be measured",
 			FormatDuration(s.Warmup), s.Name, FormatDuration(d)), fmt.Sprintf("warmup = %q", FormatDuration(d/10)))
 	}
@@ -150,12 +228,34 @@ func (c *checker) settings(s *Scenario) {
 			fmt.Sprintf("max_in_flight = %d", max(1000, producers)))
 	}
 	for i, v := range s.Verify {
-		if !slices.Contains([]Invariant{NoLoss, NoDuplicates, InOrder, NoCorruption}, v) {
+		if !slices.Contains(Invariants, v) {
 			c.add(s.Pos, "verify", fmt.Sprintf("%q is no invariant", v), `verify = [no_loss(), in_order()]`)
 		}
 		if slices.Contains(s.Verify[:i], v) {
 			c.add(s.Pos, "verify", fmt.Sprintf("%s() stands twice", v), "")
 		}
+	}
+	if slices.Contains(s.Verify, ReadCommitted) && !s.ReadsTransactions() {
+		c.add(s.Pos, "verify", "read_committed() needs a flow with transactions, and a consumer of its topic that reads them so", `produce("pay", transaction = txn(records = 50)), consume("pay", isolation = "read_committed")`)
+	}
+	commits := slices.ContainsFunc(s.Consume, func(f Consume) bool { return f.Group != "" && f.Commit.Kind != "none" })
+	if slices.Contains(s.Verify, CommittedOffsets) && !commits {
+		c.add(s.Pos, "verify", "committed_offsets() needs a group that commits", `consume("orders", group = "billing", commit = "1s")`)
+	}
+	if s.Start < 0 || s.Start > MaxDuration {
+		c.add(s.Pos, "start", fmt.Sprintf("a pause of %s before the first record", FormatDuration(s.Start)), `start = "5s"`)
+	}
+	if st := s.Steady; st != nil {
+		c.followed(st.Pos, st.Metric, st.Stat, s)
+		if !(st.Within > 0) || st.Over <= 0 || st.Timeout < st.Over {
+			c.add(st.Pos, "", "steady(…) needs a part above 0%, a window, and a timeout that is not shorter", `steady("produce.rate", within = "2%", over = "60s", timeout = "10m")`)
+		}
+		if len(s.Stages) > 0 && s.Stages[0].From == 0 {
+			c.add(st.Pos, "", fmt.Sprintf("steady(…) warms up at the rate at which the first stage begins, and stage %q begins at 0/s", s.Stages[0].Name), `stages = [hold("30s", "2k/s"), …]`)
+		}
+	}
+	if l := s.Cluster; l != nil && (l.Brokers < 1 || l.Brokers > MaxLocalBrokers) {
+		c.add(l.Pos, "brokers", fmt.Sprintf("%d brokers on this machine: must be between 1 and %d", l.Brokers, MaxLocalBrokers), "local(brokers = 3)")
 	}
 	if slices.Contains(s.Verify, NoLoss) && len(s.Produce) > 0 && !slices.ContainsFunc(s.Produce, func(p Produce) bool { return p.Acks != "0" }) {
 		c.add(s.Pos, "verify", `no_loss() needs acknowledgements, and every flow has acks = "0": nothing is promised that could be lost`, `produce("orders", acks = "all")`)
@@ -202,15 +302,7 @@ func (c *checker) produce(p *Produce) {
 	if p.Producers < 1 || p.Producers > MaxClients {
 		c.add(p.Pos, "producers", fmt.Sprintf("%d producers: must be between 1 and %d", p.Producers, MaxClients), "producers = 4")
 	}
-	if p.Value.Kind != "bytes" || p.Value.Size < 1 || p.Value.Size > MaxValueBytes {
-		c.add(p.Pos, "value", fmt.Sprintf("a value of %s: must be between 1B and %s", FormatSize(float64(p.Value.Size)), FormatSize(MaxValueBytes)), `value = gen.bytes("1KiB")`)
-	} else if p.Value.Size+batchOverhead > p.BatchBytes {
-		c.add(p.Pos, "value", fmt.Sprintf("a value of %s does not fit into a batch of %s", FormatSize(float64(p.Value.Size)), FormatSize(float64(p.BatchBytes))),
-			fmt.Sprintf("batch = %q (the topic's max.message.bytes must allow it too)", FormatSize(float64(nextPowerOfTwo(p.Value.Size+batchOverhead)))))
-	}
-	if p.Value.Compressible < 0 || p.Value.Compressible > 1 || math.IsNaN(p.Value.Compressible) {
-		c.add(p.Pos, "value", fmt.Sprintf("compressible = %v: must be between 0 and 1", p.Value.Compressible), `value = gen.bytes("1KiB", compressible = 0.5)`)
-	}
+	c.value(p)
 	if !slices.Contains(AcksChoices, p.Acks) {
 		c.add(p.Pos, "acks", fmt.Sprintf("acks = %q: must be one of %q", p.Acks, AcksChoices), `acks = "all"`)
 	}
@@ -220,7 +312,23 @@ func (c *checker) produce(p *Produce) {
 	if p.Idempotent && (p.Acks == "1" || p.Acks == "0") {
 		c.add(p.Pos, "idempotent", fmt.Sprintf("an idempotent producer needs acks = \"all\", this one has acks = %q", p.Acks), `produce("orders", acks = "all", idempotent = True)`)
 	}
+	if t := p.Transaction; t != nil {
+		switch {
+		case !p.Idempotent || p.Acks != "all":
+			c.add(p.Pos, "transaction", fmt.Sprintf("transactions need acks = \"all\" and idempotent = True, this flow has acks = %q, idempotent = %s", p.Acks, starlarkBool(p.Idempotent)),
+				`produce("payments", acks = "all", transaction = txn(records = 50))`)
+		case t.Records < 1 || !(t.Abort >= 0 && t.Abort <= 1):
+			c.add(t.Pos, "", fmt.Sprintf("transactions of %d records, %s aborted", t.Records, FormatPercent(t.Abort)), "txn(records = 50, abort = 0.05)")
+		}
+	}
 	c.key(p)
+}
+
+func starlarkBool(b bool) string {
+	if b {
+		return "True"
+	}
+	return "False"
 }
 
 func nextPowerOfTwo(n int) int {
@@ -241,6 +349,11 @@ func (c *checker) key(p *Produce) {
 			return // 0 = every record has a key of its own
 		}
 	case "round_robin", "uniform":
+	case "file":
+		if len(k.Pool) == 0 {
+			c.add(p.Pos, "key", fmt.Sprintf("there are no keys in %s", k.Path), `keys.file("customers.txt")`)
+		}
+		return
 	case "zipf":
 		if !(k.S > 0) || math.IsInf(k.S, 0) {
 			c.add(p.Pos, "key", fmt.Sprintf("keys.zipf with s = %v: the exponent must be above 0", k.S), "keys.zipf(100000, s = 0.99)")
@@ -273,6 +386,15 @@ func (c *checker) consume(f *Consume, s *Scenario, produced map[string]bool) {
 	if !slices.Contains(StartChoices, f.Start) {
 		c.add(f.Pos, "start", fmt.Sprintf("start = %q: must be one of %q", f.Start, StartChoices), `start = "earliest"`)
 	}
+	if f.Rate < 0 || math.IsNaN(f.Rate) || f.Rate > MaxRate {
+		c.add(f.Pos, "rate", fmt.Sprintf("%s: must be above 0/s and at most %s", FormatRate(f.Rate), FormatRate(MaxRate)), `rate = "1k/s"`)
+	}
+	if f.Protocol != "" && !slices.Contains(ProtocolChoices, f.Protocol) {
+		c.add(f.Pos, "protocol", fmt.Sprintf("protocol = %q: must be one of %q", f.Protocol, ProtocolChoices), `protocol = "classic"`)
+	}
+	if k := f.Commit.Kind; k != "" && k != "auto" && k != "none" && !(k == "every" && f.Commit.Every > 0) {
+		c.add(f.Pos, "commit", fmt.Sprintf("commit = %q every %s makes no sense", k, FormatDuration(f.Commit.Every)), `commit = "1s"`)
+	}
 	if !produced[f.Topic.Name] && len(s.Produce) > 0 {
 		names := make([]string, 0, len(s.Produce))
 		for _, p := range s.Produce {
@@ -290,6 +412,7 @@ var (
 	CompressionChoices = []string{"none", "gzip", "snappy", "lz4", "zstd"}
 	IsolationChoices   = []string{"read_uncommitted", "read_committed"}
 	StartChoices       = []string{"earliest", "latest"}
+	ProtocolChoices    = []string{"classic", "consumer"}
 	Operators          = []string{"<", "<=", ">", ">="}
 )
 
@@ -302,6 +425,17 @@ func (c *checker) threshold(t *Threshold, s *Scenario) {
 	if m.Reads && len(s.Consume) == 0 {
 		c.add(t.Pos, "", fmt.Sprintf("%s needs a consumer, and scenario %q has none", t.Metric, s.Name), `scenario("e2e", produce("orders"), consume("orders", group = "g"), …)`)
 	}
+	if m.Faults && len(s.Faults) == 0 {
+		c.add(t.Pos, "", fmt.Sprintf("%s needs a fault, and scenario %q has none", t.Metric, s.Name), `faults = [fault.kill(target.random(), at = "30s", restart_after = "10s")]`)
+	}
+	if t.Group != "" {
+		if !m.Groups {
+			c.add(t.Pos, "", fmt.Sprintf("%s is not measured for one group", t.Metric), `"consume.lag.max{group=billing} < 50k"`)
+		} else if len(s.Consume) > 0 {
+			c.knownGroup(t.Pos, "", t.Group, s)
+		}
+	}
+	c.windows(t, s)
 	peak := s.PeakRate()
 	if m.Unit == UnitRate && (t.Op == ">" && t.Value >= peak || t.Op == ">=" && t.Value > peak) && m.Name == "produce.rate" && peak > 0 {
 		c.add(t.Pos, "", fmt.Sprintf("%q can never hold: the stages offer %s at most", t.Expr, FormatRate(peak)), fmt.Sprintf("%q", "produce.rate > "+FormatRate(peak*0.95)))
@@ -311,6 +445,12 @@ func (c *checker) threshold(t *Threshold, s *Scenario) {
 	}
 	var end time.Duration
 	names := make([]string, 0, len(s.Stages))
+	if s.Executor != nil {
+		if t.During == s.Executor.Kind {
+			return
+		}
+		names = append(names, s.Executor.Kind)
+	}
 	for _, st := range s.Stages {
 		end += st.Duration
 		if st.Name == t.During {
@@ -324,6 +464,26 @@ func (c *checker) threshold(t *Threshold, s *Scenario) {
 	c.problems = append(c.problems, Problem{Pos: t.Pos, Arg: "during", Wrong: t.During, Among: names,
 		Message: fmt.Sprintf("scenario %q has no stage named %q; it has %s", s.Name, t.During, quoteList(names)),
 		Example: `hold("20s", "20k/s", name = "peak") and threshold("…", during = "peak")`})
+}
+
+// windows checks the settings of a threshold on windows.
+func (c *checker) windows(t *Threshold, s *Scenario) {
+	if t.Window == 0 && t.OfWindows == 0 {
+		return
+	}
+	if t.Window < time.Second || !(t.OfWindows > 0 && t.OfWindows <= 1) {
+		c.add(t.Pos, "window", fmt.Sprintf("%s of the windows of %s: a window lasts at least 1s, and more than 0%% of them must hold", FormatPercent(t.OfWindows), FormatDuration(t.Window)), `window = "1m", of_windows = 0.999`)
+		return
+	}
+	length, known := s.Length()
+	for _, st := range s.Stages {
+		if st.Name == t.During {
+			length = st.Duration
+		}
+	}
+	if known && t.Window > length {
+		c.add(t.Pos, "window", fmt.Sprintf("a window of %s is longer than what it looks at, which lasts %s", FormatDuration(t.Window), FormatDuration(length)), fmt.Sprintf("window = %q", FormatDuration(max(length/20, time.Second))))
+	}
 }
 
 func quoteList(names []string) string {

@@ -77,6 +77,10 @@ func FormatValue(unit Unit, v float64) string {
 		return FormatRate(v)
 	case UnitPercent:
 		return FormatPercent(v)
+	case UnitSize:
+		return FormatSize(v)
+	case UnitBytesRate:
+		return FormatSize(v) + "/s"
 	default:
 		return trimFloat(v)
 	}

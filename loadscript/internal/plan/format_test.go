@@ -77,7 +77,9 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s can be written in no way", m.Name)
 		}
 	}
-	const want = "produce.latency produce.service_time produce.delay e2e.latency produce.rate consume.rate consume.lag errors.rate late dropped"
+	const want = "produce.latency produce.service_time produce.delay e2e.latency produce.rate consume.rate consume.lag errors.rate late dropped " +
+		"produce.unavailable recovery.time rebalance.duration broker.cpu broker.memory.rss broker.disk.read broker.disk.write broker.net.in broker.net.out " +
+		"broker.fds broker.goroutines generator.cpu generator.lag generator.gc_pause generator.memory.rss"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("metrics %s, want %s", got, want)
 	}

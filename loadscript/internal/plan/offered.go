@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// The offered load of a scenario is piecewise linear in time, so the number of records due is a sum of trapezoids and both
-// it and its inverse have closed forms: no step size, no drift over a 24-hour soak.
+// The offered load of a scenario is piecewise linear or a sine wave in time, so the number of records due has a closed form: no
+// step size, no drift over a 24-hour soak. Its inverse has one too, but for waves, where a few steps of Newton find it.
 //
 //	rate                 To
 //	  |             ____/
@@ -28,6 +28,15 @@ func (s Scenario) Duration() time.Duration {
 	return sum
 }
 
+// Length is how long the load lasts: its stages, or what its executor says. It is not known for a fixed number of records and
+// for the search for a rate.
+func (s Scenario) Length() (d time.Duration, known bool) {
+	if e := s.Executor; e != nil {
+		return e.Duration, e.Kind == "clients" || e.Kind == "full_speed"
+	}
+	return s.Duration(), true
+}
+
 // Records is the number of records that the scenario offers: those i with TimeOf(i) < Duration().
 func (s Scenario) Records() int64 {
 	return int64(wholeRecords(CumulativeRecords(s.Stages, s.Duration())))
@@ -37,9 +46,37 @@ func (s Scenario) Records() int64 {
 func (s Scenario) PeakRate() float64 {
 	peak := 0.0
 	for _, st := range s.Stages {
-		peak = max(peak, st.From, st.To)
+		peak = max(peak, st.peakBetween(0, st.Duration))
 	}
 	return peak
+}
+
+// peakBetween is the highest rate of the stage in [from, to], 0 <= from <= to <= Duration.
+func (st Stage) peakBetween(from, to time.Duration) float64 {
+	peak := max(st.RateAt(from), st.RateAt(to))
+	if st.Kind == "wave" && st.Period > 0 {
+		crest := st.Period / 4
+		if from > crest {
+			crest += (from - crest + st.Period - 1) / st.Period * st.Period
+		}
+		if crest <= to {
+			return st.From + st.Amplitude
+		}
+	}
+	return peak
+}
+
+// RateAt is the rate in records per second at t inside the stage, 0 <= t <= Duration.
+func (st Stage) RateAt(t time.Duration) float64 {
+	if st.Kind == "wave" {
+		return st.From + st.Amplitude*math.Sin(st.angle(t))
+	}
+	return st.From + (st.To-st.From)*(float64(t)/float64(max(st.Duration, 1)))
+}
+
+// angle is how far a wave has turned at t. Whole periods are taken off in integers, so that a day of short waves stays exact.
+func (st Stage) angle(t time.Duration) float64 {
+	return 2 * math.Pi * float64(t%st.Period) / float64(st.Period)
 }
 
 // Bytes is the size of all values offered. Flows share the records evenly, so it uses the mean value size.
@@ -52,7 +89,7 @@ func (s Scenario) MeanValueSize() float64 {
 	}
 	sum := 0.0
 	for _, p := range s.Produce {
-		sum += float64(p.Value.Size)
+		sum += p.Value.MeanSize()
 	}
 	return sum / float64(len(s.Produce))
 }
@@ -76,7 +113,7 @@ func RateAt(stages []Stage, t time.Duration) float64 {
 	}
 	for _, st := range stages {
 		if t < st.Duration {
-			return st.From + (st.To-st.From)*(float64(t)/float64(st.Duration))
+			return st.RateAt(t)
 		}
 		t -= st.Duration
 	}
@@ -121,6 +158,9 @@ func (st Stage) area(t time.Duration) float64 {
 		return 0
 	}
 	x, d := t.Seconds(), st.Duration.Seconds()
+	if st.Kind == "wave" {
+		return st.From*x + st.Amplitude*st.Period.Seconds()/(2*math.Pi)*(1-math.Cos(st.angle(t)))
+	}
 	if st.From == st.To {
 		return st.From * x
 	}
@@ -133,6 +173,9 @@ func (st Stage) area(t time.Duration) float64 {
 func (st Stage) inverse(m float64) time.Duration {
 	if m <= 0 {
 		return 0
+	}
+	if st.Kind == "wave" {
+		return st.inverseWave(m)
 	}
 	var x float64
 	if st.From == st.To {
@@ -147,10 +190,54 @@ func (st Stage) inverse(m float64) time.Duration {
 	return min(max(time.Duration(math.Round(x*1e9)), 0), st.Duration)
 }
 
+// inverseWave finds the time between two bounds that it narrows: a step of Newton where that stays between them, else the
+// middle. A wave only adds to its mean line, and at most two amplitudes' worth of a half period, which gives the first bounds.
+func (st Stage) inverseWave(m float64) time.Duration {
+	line := m / st.From * 1e9
+	hi := min(time.Duration(math.Ceil(line)), st.Duration)
+	lo := max(time.Duration(line-st.Amplitude/st.From*float64(st.Period)/math.Pi)-1, 0)
+	at := lo + (hi-lo)/2
+	for step := 0; hi-lo > 1; step++ {
+		miss := st.area(at) - m
+		if miss < 0 {
+			lo = at
+		} else {
+			hi = at
+		}
+		next := lo + (hi-lo)/2
+		if rate := st.RateAt(at); step < 8 && math.Abs(miss) < rate*st.Period.Seconds() { // it converges within a few steps or not at all
+			near := at - time.Duration(math.Round(miss/rate*1e9))
+			switch { // within a nanosecond: close the bounds around it
+			case near == at && miss < 0:
+				near++
+			case near == at:
+				near--
+			}
+			if near > lo && near < hi {
+				next = near
+			}
+		}
+		at = next
+	}
+	return hi
+}
+
 // wholeRecords rounds the total up (record i is due when i < total), but takes 29999.999999999996 as 30000.
 func wholeRecords(total float64) float64 {
 	if near := math.Round(total); math.Abs(total-near) <= max(1e-9, 1e-12*near) {
 		return near
 	}
 	return math.Ceil(total)
+}
+
+// ReadsTransactions says whether a consumer of the scenario reads transactions that it produces, and only committed ones.
+func (s Scenario) ReadsTransactions() bool {
+	for _, p := range s.Produce {
+		for _, c := range s.Consume {
+			if p.Transaction != nil && c.Isolation == "read_committed" && c.Topic.Name == p.Topic.Name {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -19,8 +19,13 @@ func stagesGen() *rapid.Generator[[]Stage] {
 		for range n {
 			to := rate.Draw(t, "to")
 			st := Stage{Kind: "hold", Duration: time.Duration(length.Draw(t, "duration")), From: to, To: to}
-			if rapid.Bool().Draw(t, "ramp") {
+			switch rapid.SampledFrom([]string{"hold", "ramp", "wave"}).Draw(t, "kind") {
+			case "ramp":
 				st.Kind, st.From = "ramp", before
+			case "wave":
+				st.Kind, st.Amplitude = "wave", to*rapid.SampledFrom([]float64{0.01, 0.5, 1}).Draw(t, "amplitude")
+				st.Period = time.Duration(rapid.Int64Range(1e6, 1e10).Draw(t, "period"))
+				st.To = st.RateAt(st.Duration)
 			}
 			stages = append(stages, st)
 			before = to
@@ -42,10 +47,15 @@ func TestCumulativeIsMonotoneAndSumsUp(t *testing.T) {
 		}
 		sum := 0.0
 		for _, st := range s.Stages {
+			if st.Kind == "wave" {
+				turn := 2 * math.Pi / st.Period.Seconds()
+				sum += st.From*st.Duration.Seconds() + st.Amplitude/turn*(1-math.Cos(math.Mod(turn*st.Duration.Seconds(), 2*math.Pi)))
+				continue
+			}
 			sum += (st.From + st.To) / 2 * st.Duration.Seconds()
 		}
 		if math.Abs(sum-all) > slack {
-			t.Fatalf("total %v, trapezoids %v", all, sum)
+			t.Fatalf("total %v, by hand %v", all, sum)
 		}
 		if after := CumulativeRecords(s.Stages, total+time.Hour); after != all {
 			t.Fatalf("C grows after the end: %v > %v", after, all)
@@ -63,10 +73,13 @@ func TestCumulativeAgreesWithRate(t *testing.T) {
 		for _, st := range s.Stages[:i] {
 			start += st.Duration
 		}
+		if st := s.Stages[i]; st.Kind == "wave" {
+			start = max(start, at-st.Period/1000) // so short that a sine is straight
+		}
 		// Inside one stage the rate is linear, so the midpoint rule is exact.
 		got := CumulativeRecords(s.Stages, at) - CumulativeRecords(s.Stages, start)
 		want := (RateAt(s.Stages, start) + RateAt(s.Stages, at)) / 2 * (at - start).Seconds()
-		if math.Abs(got-want) > 1e-9*max(1, CumulativeRecords(s.Stages, at)) {
+		if math.Abs(got-want) > 1e-9*max(1, CumulativeRecords(s.Stages, at))+1e-6*s.Stages[i].Amplitude*(at-start).Seconds() {
 			t.Fatalf("stage %d up to %s: %v, by the rate %v", i, at, got, want)
 		}
 	})
@@ -100,6 +113,7 @@ func TestTimeOfInverts(t *testing.T) {
 func TestTimeOfExact(t *testing.T) {
 	hold := func(d time.Duration, r float64) Stage { return Stage{Kind: "hold", Duration: d, From: r, To: r} }
 	ramp := func(d time.Duration, a, b float64) Stage { return Stage{Kind: "ramp", Duration: d, From: a, To: b} }
+	wave := Stage{Kind: "wave", Duration: 20 * time.Second, From: 1000, To: 1000, Amplitude: 1000, Period: 10 * time.Second}
 	for _, tc := range []struct {
 		name   string
 		stages []Stage
@@ -119,6 +133,9 @@ func TestTimeOfExact(t *testing.T) {
 		{"a day at a million", []Stage{hold(24*time.Hour, 1e6)}, 86399999999, 24*time.Hour - time.Microsecond},
 		{"gentle ramp", []Stage{ramp(24*time.Hour, 1000, 1000.0001)}, 1000, time.Second},
 		{"no stages", nil, 5, 0},
+		{"whole waves", []Stage{wave}, 10_000, 10 * time.Second},
+		{"half a wave", []Stage{wave}, 5000 + 1000*10/math.Pi, 5 * time.Second},
+		{"after waves", []Stage{wave, hold(time.Second, 10)}, 20_005, 20*time.Second + 500*time.Millisecond},
 	} {
 		if got := TimeOf(tc.stages, tc.n); got != tc.want {
 			t.Errorf("%s: TimeOf(%v) = %s, want %s", tc.name, tc.n, got, tc.want)

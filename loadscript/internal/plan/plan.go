@@ -128,12 +128,12 @@ type Commit struct {
 // Value says how record values are made, and parts of values: a tree, whose leaves draw from the flow's seeded generator.
 type Value struct {
 	Kind         string   `json:"kind"`             // "bytes", "text", "json", "template", "pool" (a file's lines, gen.custom), "seq", "uuid", "now", "pick", "int", "filler", "const"
-	Size         int      `json:"size"`             // bytes of the whole value; with Sizes, their mean
+	Size         int      `json:"size"`             // bytes of the whole value; with Sizes, their mean; json, template: 0 = as long as it comes, else a "filler" inside fills it up; pool: the mean
 	Sizes        *Sizes   `json:"sizes,omitempty"`  // nil: every value has Size
 	Compressible float64  `json:"compressible"`     // bytes: the part that compresses away
 	Fields       []Field  `json:"fields,omitempty"` // json: an object's members in script order
 	List         []Value  `json:"list,omitempty"`   // json: an array; pick: what to pick from, or Text of each as a constant
-	Text         string   `json:"text,omitempty"`   // template: with {{0}}, {{1}} … where the List's values go; const: JSON of a constant
+	Text         string   `json:"text,omitempty"`   // template: with {{0}}, {{1}} … where the List's values go, as text without quotes; const: written as it stands, inside json it is JSON already
 	Lo           int64    `json:"lo,omitempty"`     // int: smallest
 	Hi           int64    `json:"hi,omitempty"`     // int: largest
 	Path         string   `json:"path,omitempty"`   // pool: where it came from
@@ -167,14 +167,17 @@ type Key struct {
 	Pool  [][]byte `json:"-"`               // file: the keys, in turn
 }
 
-// Stage is a stretch of the schedule: the rate goes in a straight line from From to To (hold: From == To).
+// Stage is a stretch of the schedule: the rate goes in a straight line from From to To (hold: From == To), or as a sine wave
+// around From (wave: To is where it ends). Whoever needs the rate, the records or the times asks offered.go.
 type Stage struct {
-	Kind     string        `json:"kind"` // "hold", "ramp"
-	Name     string        `json:"name"` // given, or "hold-1", "ramp-2", …
-	Pos      Pos           `json:"pos"`
-	Duration time.Duration `json:"duration_ns"`
-	From     float64       `json:"from"` // records per second
-	To       float64       `json:"to"`
+	Kind      string        `json:"kind"` // "hold", "ramp", "wave"
+	Name      string        `json:"name"` // given, or "hold-1", "ramp-2", …
+	Pos       Pos           `json:"pos"`
+	Duration  time.Duration `json:"duration_ns"`
+	From      float64       `json:"from"` // records per second
+	To        float64       `json:"to"`
+	Amplitude float64       `json:"amplitude,omitempty"` // wave: records per second above and below From, at most From
+	Period    time.Duration `json:"period_ns,omitempty"` // wave: > 0
 }
 
 // Arrivals is the spacing of intended send times.
@@ -198,6 +201,9 @@ const (
 	ReadCommitted    Invariant = "read_committed"    // nothing of an aborted transaction is delivered to a read_committed reader, nothing of a committed one missing
 	CommittedOffsets Invariant = "committed_offsets" // a group never commits beyond what was delivered, and never goes back behind a commit
 )
+
+// Invariants lists them all.
+var Invariants = []Invariant{NoLoss, NoDuplicates, InOrder, NoCorruption, ReadCommitted, CommittedOffsets}
 
 // Threshold is `metric.stat op value`, judged over the whole run or one stage.
 type Threshold struct {

@@ -62,9 +62,16 @@ func buildProduce(c *call) (any, error) {
 		Compression: arg[string](c, "compression"),
 		Linger:      time.Duration(arg[Dur](c, "linger")),
 		BatchBytes:  int(arg[Size](c, "batch")),
+		Headers:     arg[[]plan.Header](c, "headers"),
+		Transaction: arg[*plan.Txn](c, "transaction"),
 	}
 	if c.has("value") {
-		p.Value = arg[plan.Value](c, "value")
+		p.Value = asText(arg[plan.Value](c, "value"))
+	}
+	if sz := p.Value.Sizes; sz != nil && sz.Max == 0 && (sz.Kind == "normal" || sz.Kind == "lognormal") {
+		cut := *sz
+		cut.Max = min(p.BatchBytes-plan.BatchOverhead, plan.MaxValueBytes)
+		p.Value.Sizes = &cut
 	}
 	p.Idempotent = p.Acks == "all"
 	if c.has("idempotent") {
@@ -81,63 +88,50 @@ func buildConsume(c *call) (any, error) {
 		ThinkTime: time.Duration(arg[Dur](c, "think_time")),
 		Isolation: arg[string](c, "isolation"),
 		Start:     arg[string](c, "start"),
+		Rate:      arg[Rate](c, "rate").PerSecond,
+		Commit:    arg[plan.Commit](c, "commit"),
+		Protocol:  arg[string](c, "protocol"),
+	}
+	if f.Group == "" {
+		for _, name := range []string{"commit", "protocol"} {
+			if c.has(name) {
+				c.bad(name, "needs a group: a direct reader belongs to none", "", c.table.Example)
+			}
+		}
+		f.Commit, f.Protocol = plan.Commit{}, ""
 	}
 	return flow{consume: f, topic: c.topic()}, nil
 }
 
-// stage is a hold or ramp value. Its rate may be in bytes, its start is that of the stage before, and its name may be missing.
-type stage struct {
-	kind     string
-	name     string
-	duration time.Duration
-	rate     Rate
-}
-
-func buildHold(c *call) (any, error) { return buildStage(c, "hold", "rate") }
-
-func buildRamp(c *call) (any, error) { return buildStage(c, "ramp", "to") }
-
-func buildStage(c *call, kind, rate string) (any, error) {
-	st := stage{kind: kind, name: arg[string](c, "name"), duration: time.Duration(arg[Dur](c, "duration")), rate: arg[Rate](c, rate)}
-	if st.duration == 0 {
-		c.bad("duration", "a stage must last longer than 0s", "", c.table.Example)
-	}
-	return st, nil
-}
-
-func buildBytes(c *call) (any, error) {
-	size := arg[Size](c, "size")
-	if size < 1 || size > plan.MaxValueBytes {
-		c.bad("size", fmt.Sprintf("must be from 1B to %s, not %s", plan.FormatSize(plan.MaxValueBytes), plan.FormatSize(float64(size))), "", c.table.Example)
-	}
-	return plan.Value{Kind: "bytes", Size: int(size), Compressible: float64(arg[Percent](c, "compressible"))}, nil
-}
-
-func buildKeys(c *call) (any, error) {
-	_, kind, _ := cutMember(c.table.Name)
-	k := plan.Key{Kind: kind}
-	switch kind {
-	case "none":
-	case "zipf":
-		k.N, k.S = arg[int](c, "n"), arg[float64](c, "s")
-	case "hot":
-		k.N, k.Hot, k.Share = arg[int](c, "keys"), float64(arg[Percent](c, "hot")), float64(arg[Percent](c, "share"))
-		for _, p := range []struct {
-			name string
-			v    float64
-		}{{"hot", k.Hot}, {"share", k.Share}} {
-			if p.v <= 0 || p.v >= 1 {
-				c.bad(p.name, fmt.Sprintf("must be more than 0%% and less than 100%%, not %s", plan.FormatPercent(p.v)), "", c.table.Example)
-			}
-		}
-	default:
-		k.N = arg[int](c, "n")
-	}
-	return k, nil
+func buildTxn(c *call) (any, error) {
+	return &plan.Txn{Pos: c.pos, Records: arg[int](c, "records"), Abort: float64(arg[Percent](c, "abort"))}, nil
 }
 
 func buildThreshold(c *call) (any, error) {
-	return limit{expr: arg[expr](c, "expr"), during: arg[string](c, "during")}, nil
+	l := limit{expr: arg[expr](c, "expr"), during: arg[string](c, "during"), window: time.Duration(arg[Dur](c, "window")),
+		ofWindows: float64(arg[Percent](c, "of_windows")), outsideFaults: arg[bool](c, "outside_faults"), abort: arg[bool](c, "abort")}
+	switch {
+	case c.has("window") && l.window < time.Second:
+		c.bad("window", "must be at least 1s: that is how often a run looks", "", `window = "1m"`)
+	case c.has("of_windows") && !c.has("window"):
+		c.bad("of_windows", "needs a window beside it", "", `window = "1m", of_windows = 0.999`)
+	case c.has("of_windows") && l.ofWindows == 0:
+		c.bad("of_windows", "must be more than 0%: it would always hold", "", `of_windows = 0.999`)
+	case l.window > 0 && !c.has("of_windows"):
+		l.ofWindows = 1
+	}
+	return l, nil
+}
+
+func buildTrend(c *call) (any, error) {
+	m := arg[followed](c, "metric")
+	t, err := parseSlope(arg[string](c, "slope"), m)
+	if err != nil {
+		i := c.positionOf("slope")
+		c.bads = append(c.bads, problem{param: "slope", index: i, elem: -1, off: err.off, width: err.width, text: arg[string](c, "slope"), msg: err.msg, suggest: err.suggest, example: err.example})
+	}
+	t.Pos = c.pos
+	return t, nil
 }
 
 func buildDur(c *call) (any, error) { return arg[Dur](c, "text"), nil }

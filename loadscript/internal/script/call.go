@@ -201,12 +201,6 @@ func (c *call) unknown(name string) {
 	for _, prm := range c.table.Params {
 		names = append(names, prm.Name)
 	}
-	if slices.Contains(c.table.Later, name) {
-		p.msg = fmt.Sprintf("the parameter %s is not available yet in this version", name)
-		p.note = "available: " + strings.Join(names, ", ")
-		c.bads = append(c.bads, p)
-		return
-	}
 	if len(names) == 0 {
 		p.msg = fmt.Sprintf("there is no parameter %q: it takes none", name)
 		c.bads = append(c.bads, p)

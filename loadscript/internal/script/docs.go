@@ -142,9 +142,6 @@ func (t *Builtin) printDoc(w io.Writer) {
 	}
 	tw.Flush()
 	fmt.Fprintf(w, "\n  Example: %s\n", t.Example)
-	if len(t.Later) > 0 {
-		fmt.Fprintf(w, "  Not available yet in this version: %s.\n", strings.Join(t.Later, ", "))
-	}
 	fmt.Fprintf(w, "  Since %s.\n", t.Since)
 }
 
@@ -239,18 +236,6 @@ when all hold. Judged over the whole run after the warm-up, or over one stage wi
 	tw.Flush()
 	latency, _ := plan.LookupMetric("produce.latency")
 	fmt.Fprintf(w, "\nStatistics of durations: %s. (none) means that the metric\nstands alone: \"late < 1\". A rate without a statistic is its mean.\n", strings.Join(latency.Stats, " "))
-	fmt.Fprintf(w, "Not available yet in this version: %s.\n", strings.Join(familyNames(), ", "))
-}
-
-func familyNames() []string {
-	var names []string
-	for _, l := range laterMetrics {
-		if strings.HasSuffix(l, ".") {
-			l += "…"
-		}
-		names = append(names, l)
-	}
-	return names
 }
 
 func printParams(w io.Writer) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -222,28 +221,14 @@ func (s *session) names() []string {
 			names = append(names, t.Name)
 		}
 	}
-	names = append(names, "gen", "keys", "math", "json")
+	for _, m := range moduleDocs {
+		names = append(names, m.name)
+	}
+	names = append(names, "math", "json")
 	return append(names, sorted(starlark.Universe.Keys())...)
 }
 
-// Available is the built-ins of this version, in one line.
-func available() string {
-	var names []string
-	for _, t := range builtins {
-		names = append(names, t.Name)
-	}
-	return strings.Join(names, " ")
-}
-
 func (s *session) explainUndefined(d *Diagnostic, name string) {
-	if slices.Contains(laterNames, name) {
-		d.Suggest = ""
-		d.Message = fmt.Sprintf("%s is not available yet in this version", name)
-		if note := "available: " + available(); !slices.ContainsFunc(s.diags, func(o Diagnostic) bool { return slices.Contains(o.Notes, note) }) {
-			d.Notes = append(d.Notes, note) // once is enough
-		}
-		return
-	}
 	d.Message = fmt.Sprintf("there is no name %q", name)
 	for _, t := range builtins {
 		if _, member, ok := cutMember(t.Name); ok && member == name {
@@ -418,13 +403,32 @@ func explainEval(d *Diagnostic, msg string, steps uint64) {
 		d.Message = msg + ": functions must not call themselves, so that a script always ends"
 	case strings.HasSuffix(msg, " field or method"):
 		d.Message = noSuchField.ReplaceAllString(msg, "a $1 has no attribute $2")
-	case strings.HasPrefix(msg, "invalid call of non-function (gen)"):
-		d.Message, d.Example = "gen is a module, not a function", `gen.bytes("1KiB")`
-	case strings.HasPrefix(msg, "invalid call of non-function (keys)"):
-		d.Message, d.Example = "keys is a module, not a function", `keys.zipf(100000)`
+	case calledModule(msg) != "":
+		name := calledModule(msg)
+		d.Message, d.Example = name+" is a module, not a function", memberExample(name)
 	case strings.HasPrefix(msg, "invalid call of non-function"):
 		d.Message = strings.Replace(msg, "invalid call of non-function", "this is not a function, it cannot be called:", 1)
 	case strings.HasPrefix(msg, "load: name "):
 		d.Message = msg
 	}
+}
+
+// calledModule is the module that a script called as if it were a function; "" if it did not.
+func calledModule(msg string) string {
+	for _, m := range moduleDocs {
+		if strings.HasPrefix(msg, "invalid call of non-function ("+m.name+")") {
+			return m.name
+		}
+	}
+	return ""
+}
+
+// memberExample is the example of a module's first function that takes arguments.
+func memberExample(module string) string {
+	for _, t := range builtins {
+		if strings.HasPrefix(t.Name, module+".") && len(t.Params) > 0 {
+			return t.Example
+		}
+	}
+	return ""
 }

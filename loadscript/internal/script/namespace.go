@@ -45,9 +45,7 @@ func (n *namespace) Attr(name string) (starlark.Value, error) {
 		all = append(all, n.name+"."+m)
 	}
 	d := Diagnostic{Message: fmt.Sprintf("there is no %s.%s", n.name, name), Notes: []string{"available: " + strings.Join(all, ", ")}}
-	if slices.Contains(laterMembers[n.name], name) {
-		d.Message = fmt.Sprintf("%s.%s is not available yet in this version", n.name, name)
-	} else if near := Nearest(name, n.names); near != "" {
+	if near := Nearest(name, n.names); near != "" {
 		d.Suggest = n.name + "." + near
 	}
 	for _, t := range builtins {

@@ -2,6 +2,7 @@ package script
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -19,7 +20,10 @@ func buildScenario(c *call) (any, error) {
 		Name:        arg[string](c, "name"),
 		Pos:         c.pos,
 		Arrivals:    plan.Arrivals(arg[string](c, "arrivals")),
-		Warmup:      time.Duration(arg[Dur](c, "warmup")),
+		Warmup:      arg[warmup](c, "warmup").time,
+		Steady:      arg[warmup](c, "warmup").steady,
+		Start:       time.Duration(arg[Dur](c, "start")),
+		Cluster:     arg[*plan.Local](c, "cluster"),
 		Drain:       time.Duration(arg[Dur](c, "drain")),
 		MaxInFlight: arg[int](c, "max_in_flight"),
 		Seed:        uint64(arg[Count](c, "seed")),
@@ -33,6 +37,7 @@ func buildScenario(c *call) (any, error) {
 	c.schedule(&s)
 	c.verify(&s)
 	c.limits(&s)
+	c.faults(&s)
 	if len(c.bads) == 0 && !c.broken {
 		c.s.scenarios = append(c.s.scenarios, s)
 	}
@@ -69,13 +74,22 @@ func (c *call) addFlow(s *plan.Scenario, f flow) {
 func (c *call) schedule(s *plan.Scenario) {
 	stages, rate, duration := c.has("stages"), c.has("rate"), c.has("duration")
 	const either = `stages = [hold("30s", "2k/s")], or rate = "2k/s", duration = "30s"`
+	if c.has("executor") {
+		for _, other := range []string{"stages", "rate", "duration"} {
+			if c.has(other) {
+				c.bad(other, "the load is given twice: by executor and by "+other, "", "executor = full_speed(\"1m\"), or "+either)
+			}
+		}
+		c.executor(s, arg[executor](c, "executor"))
+		return
+	}
 	switch {
 	case stages && rate:
 		c.bad("rate", "the load is given twice: by stages and by rate", "", either)
 	case stages && duration:
 		c.bad("duration", "the load is given twice: by stages and by duration", "", either)
 	case !stages && !rate && !duration:
-		c.bad("", "the load is missing: give stages, or rate and duration", "", either)
+		c.bad("", "the load is missing: give stages, or rate and duration, or an executor", "", either)
 	case rate && !duration:
 		c.bad("rate", "rate needs a duration beside it", "", `rate = "2k/s", duration = "30s"`)
 	case duration && !rate:
@@ -106,15 +120,41 @@ func (c *call) stages(s *plan.Scenario, stages []*built) {
 			return
 		}
 		out := plan.Stage{Kind: st.kind, Name: st.name, Pos: b.pos, Duration: st.duration, From: to, To: to}
-		if st.kind == "ramp" {
+		switch st.kind {
+		case "ramp":
 			out.From = before
+		case "wave":
+			if out.Amplitude, ok = c.records(s, st.amplitude, "stages"); !ok {
+				return
+			}
+			out.Period = st.period
+			out.To = math.Round(out.RateAt(st.duration)*1e6) / 1e6 // a whole number of swings ends at the mean, not a hair beside it
 		}
 		if out.Name == "" {
 			out.Name = fmt.Sprintf("%s-%d", st.kind, i+1)
 		}
 		s.Stages = append(s.Stages, out)
-		before = to
+		before = out.To
 	}
+}
+
+// executor resolves what depends on the flows.
+func (c *call) executor(s *plan.Scenario, e executor) {
+	out := e.Executor
+	if out.Kind == "find_max_rate" {
+		var ok bool
+		if out.StartRate, ok = c.records(s, e.start, "executor"); !ok {
+			return
+		}
+		for _, l := range e.slo {
+			t, ok := c.threshold(s, l, "executor")
+			if !ok {
+				return
+			}
+			out.SLO = append(out.SLO, t)
+		}
+	}
+	s.Executor = &out
 }
 
 // records resolves a rate in bytes by the size of the values.
@@ -148,24 +188,41 @@ func (c *call) verify(s *plan.Scenario) {
 	if every(func(p plan.Produce) bool { return p.Idempotent }) {
 		s.Verify = append(s.Verify, plan.NoDuplicates, plan.InOrder)
 	}
+	if s.ReadsTransactions() {
+		s.Verify = append(s.Verify, plan.ReadCommitted)
+	}
 	s.Verify = append(s.Verify, plan.NoCorruption)
 }
 
 func (c *call) limits(s *plan.Scenario) {
 	for _, l := range arg[[]limit](c, "thresholds") {
-		t := plan.Threshold{Expr: l.text, Pos: l.pos, Metric: l.metric, Stat: l.stat, Op: l.op, Value: l.value, During: l.during}
-		if t.Pos.Line == 0 {
-			t.Pos = c.placeOfArg("thresholds", l.item)
+		if l.trend != nil {
+			s.Trends = append(s.Trends, *l.trend)
+			continue
 		}
-		if l.bytes {
-			v, ok := c.records(s, Rate{PerSecond: l.value, Bytes: true}, "thresholds")
-			if !ok {
-				return
-			}
-			t.Value = v
+		if l.pos.Line == 0 {
+			l.pos = c.placeOfArg("thresholds", l.item)
+		}
+		t, ok := c.threshold(s, l, "thresholds")
+		if !ok {
+			return
 		}
 		s.Thresholds = append(s.Thresholds, t)
 	}
+}
+
+// threshold resolves a rate in bytes.
+func (c *call) threshold(s *plan.Scenario, l limit, param string) (plan.Threshold, bool) {
+	t := plan.Threshold{Expr: l.text, Pos: l.pos, Metric: l.metric, Stat: l.stat, Op: l.op, Value: l.value, During: l.during, Group: l.group,
+		Window: l.window, OfWindows: l.ofWindows, OutsideFaults: l.outsideFaults, Abort: l.abort}
+	if l.bytes {
+		v, ok := c.records(s, Rate{PerSecond: l.value, Bytes: true}, param)
+		if !ok {
+			return t, false
+		}
+		t.Value = v
+	}
+	return t, true
 }
 
 // resolveTopics gives flows that name a topic the description that the script has of it, wherever it stands.

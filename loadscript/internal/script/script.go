@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -49,7 +48,7 @@ func Load(ctx context.Context, opts Options) (*Script, error) {
 	if opts.Print == nil {
 		opts.Print = io.Discard
 	}
-	s := &session{opts: opts, dir: filepath.Dir(opts.Path), sources: map[string]*source{}, modules: map[string]*module{},
+	s := &session{opts: opts, tables: builtins, dir: filepath.Dir(opts.Path), sources: map[string]*source{}, modules: map[string]*module{},
 		settings: opts.Settings, used: make([]bool, len(opts.Settings))}
 	text, err := s.open()
 	if s.root != nil {
@@ -186,10 +185,4 @@ func Title(path string) (string, error) {
 		return "", errors.New("has a syntax error")
 	}
 	return firstLine((&source{file: file}).docstring()), nil
-}
-
-// IsLater reports whether a name of the language comes with a later version.
-func IsLater(name string) bool {
-	module, member, ok := cutMember(name)
-	return slices.Contains(laterNames, module) || ok && slices.Contains(laterMembers[module], member)
 }

@@ -21,6 +21,7 @@ type session struct {
 	order   []string // names of sources, as they were first met
 	modules map[string]*module
 	env     starlark.StringDict
+	tables  []*Builtin // of the language: builtins, which their own build functions cannot name
 
 	diags      Errors
 	incomplete bool // a call was wrong: the plan lacks something

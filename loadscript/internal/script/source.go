@@ -197,7 +197,7 @@ func (s *session) positional(fn syntax.Expr, param string) int {
 			name = x.Name + "." + fn.Name.Name
 		}
 	}
-	for _, t := range builtins {
+	for _, t := range s.tables {
 		if t.Name != name {
 			continue
 		}

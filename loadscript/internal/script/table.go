@@ -14,13 +14,12 @@ type Builtin struct {
 	Name    string // "produce", "gen.bytes"
 	Doc     string // what it is for: one sentence, then more if needed
 	Params  []Param
-	Rest    *Param   // takes any number of further positional arguments: *flows
-	Max     int      // how many of Params may be given by position; at most 2
-	Returns string   // what it is good for: "a flow, for scenario()"
-	Example string   // a whole call that is right
-	Since   string   // version of loadscript that brought it
-	Later   []string // parameters that a later version brings
-	Effect  bool     // returns None and is called for what it does
+	Rest    *Param // takes any number of further positional arguments: *flows
+	Max     int    // how many of Params may be given by position; at most 2
+	Returns string // what it is good for: "a flow, for scenario()"
+	Example string // a whole call that is right
+	Since   string // version of loadscript that brought it
+	Effect  bool   // returns None and is called for what it does
 
 	// build makes the result from unpacked arguments. Mistakes go to call.bad; an error stops the script.
 	build func(c *call) (any, error)

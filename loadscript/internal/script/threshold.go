@@ -12,8 +12,8 @@ import (
 
 // A threshold is `metric.stat op value` and nothing more: no and, no or, no arithmetic.
 //
-//	produce.latency.p99 < 50ms
-//	`------metric-' `-stat
+//	produce.latency.p99 < 50ms        consume.lag.max{group=ledger} < 50k
+//	`------metric-' `-stat                           `---label----'
 //
 // Comparisons cannot be Starlark's own, since `<` must return a bool there; hence a string, parsed when the script is read.
 
@@ -22,6 +22,7 @@ type expr struct {
 	text   string
 	metric string
 	stat   string
+	group  string // of {group=…}
 	op     string
 	value  float64 // in the metric's base unit
 	bytes  bool    // value is bytes per second, still to be divided by the value size
@@ -57,6 +58,14 @@ func exampleFor(m plan.Metric) string {
 	case plan.UnitPercent:
 		return strconv.Quote(name + " < 0.1%")
 	}
+	switch m.Unit {
+	case plan.UnitSize:
+		return strconv.Quote(name + " < 512MiB")
+	case plan.UnitBytesRate:
+		return strconv.Quote(name + " < 50MiB/s")
+	case plan.UnitCores:
+		return strconv.Quote(name + " < 1.5")
+	}
 	if m.Name == "consume.lag" {
 		return strconv.Quote(name + " < 50k")
 	}
@@ -77,7 +86,8 @@ func parseThreshold(text string) (expr, *exprError) {
 	}
 	start := skipBlank(text, 0)
 	nameEnd := start + tokenLen(text[start:], isMetricChar)
-	opStart := skipBlank(text, nameEnd)
+	labelEnd := nameEnd + labelLen(text[nameEnd:])
+	opStart := skipBlank(text, labelEnd)
 	opEnd := opStart + tokenLen(text[opStart:], isOpChar)
 	valueStart := skipBlank(text, opEnd)
 	value := strings.TrimRight(text[valueStart:], " \t")
@@ -86,7 +96,10 @@ func parseThreshold(text string) (expr, *exprError) {
 	if err != nil {
 		return e, err
 	}
-	if err := e.readOp(text, nameEnd, opStart, opEnd, m); err != nil {
+	if err := e.readLabel(text, nameEnd, labelEnd, m); err != nil {
+		return e, err
+	}
+	if err := e.readOp(text, labelEnd, opStart, opEnd, m); err != nil {
 		return e, err
 	}
 	err = e.readValue(value, valueStart, m)
@@ -113,15 +126,6 @@ func isMetricChar(c byte) bool {
 }
 
 func isOpChar(c byte) bool { return strings.IndexByte("<>=!", c) >= 0 }
-
-// laterMetrics come with later versions; each ends with '.' if it is a family.
-var laterMetrics = []string{"recovery.time", "produce.unavailable", "rebalance.duration", "broker.", "generator."}
-
-func isLaterMetric(name string) bool {
-	return slices.ContainsFunc(laterMetrics, func(l string) bool {
-		return name == l || strings.HasPrefix(name, strings.TrimSuffix(l, ".")+".")
-	})
-}
 
 func metricNames() []string {
 	var names []string
@@ -153,30 +157,58 @@ func (e *expr) readMetric(text string, start, end int) (plan.Metric, *exprError)
 		return found, unknownMetric(name, start, strings.TrimSpace(text[end:]))
 	}
 	e.metric, e.stat = found.Name, strings.TrimPrefix(strings.TrimPrefix(name, found.Name), ".")
-	if end < len(text) && text[end] == '{' {
-		return found, &exprError{off: end, width: labelLen(text[end:]), example: exampleFor(found),
-			msg: "labels such as {group=…} are not available yet in this version: the metric covers the whole scenario"}
-	}
 	if found.HasStat(e.stat) && !strings.HasSuffix(name, ".") {
 		return found, nil
 	}
 	return found, badStat(found, e.stat, text, start, end)
 }
 
+// labelLen is the length of the {…} that s begins with, 0 if it does not.
 func labelLen(s string) int {
+	if !strings.HasPrefix(s, "{") {
+		return 0
+	}
 	if i := strings.IndexByte(s, '}'); i >= 0 {
 		return i + 1
 	}
 	return len(s)
 }
 
+// readLabel reads the {group=NAME} in text[start:end]; the name may stand in quotes.
+func (e *expr) readLabel(text string, start, end int, m plan.Metric) *exprError {
+	if start == end {
+		return nil
+	}
+	bad := func(msg, suggest string) *exprError {
+		if suggest != "" {
+			suggest = strconv.Quote(suggest)
+		}
+		return &exprError{off: start, width: end - start, msg: msg, suggest: suggest, example: exampleFor(m)}
+	}
+	const groupExample = "{group=billing}"
+	inside, closed := strings.CutSuffix(text[start+1:end], "}")
+	key, name, ok := strings.Cut(inside, "=")
+	name = strings.TrimSpace(name)
+	switch {
+	case !closed:
+		return bad("the { is not closed: "+groupExample, "")
+	case !m.Groups:
+		return bad(fmt.Sprintf("%s is not measured for one group: it covers the whole scenario", m.Name), strings.TrimSpace(text[:start])+" "+strings.TrimSpace(text[end:]))
+	case !ok || strings.TrimSpace(key) != "group":
+		return bad(fmt.Sprintf("the only label is group: %s, not %s", groupExample, clip(text[start:end], 40)), "")
+	}
+	if u, err := strconv.Unquote(name); err == nil {
+		name = u
+	}
+	if name == "" || strings.ContainsAny(name, "{},=") {
+		return bad("which group? "+groupExample, "")
+	}
+	e.group = name
+	return nil
+}
+
 func unknownMetric(name string, off int, rest string) *exprError {
 	err := &exprError{off: off, width: len(name), example: thresholdExample}
-	if isLaterMetric(name) {
-		err.msg = fmt.Sprintf("the metric %s is not available yet in this version", name)
-		err.note = "available: " + strings.Join(metricNames(), ", ")
-		return err
-	}
 	err.msg = fmt.Sprintf("there is no metric %q", clip(name, 60))
 	err.note = "metrics: " + strings.Join(metricNames(), ", ")
 	// Compare both the whole name and the name without its last part with every metric.stat and every metric.
@@ -305,10 +337,14 @@ func (e *expr) readValue(value string, off int, m plan.Metric) *exprError {
 
 // left is the left side as it should be written.
 func (e *expr) left() string {
-	if e.stat == "" {
-		return e.metric
+	left := e.metric
+	if e.stat != "" {
+		left += "." + e.stat
 	}
-	return e.metric + "." + e.stat
+	if e.group != "" {
+		left += "{group=" + e.group + "}"
+	}
+	return left
 }
 
 func (e *expr) readUnit(value string, m plan.Metric) *unitError {
@@ -323,6 +359,23 @@ func (e *expr) readUnit(value string, m plan.Metric) *unitError {
 	case plan.UnitRate:
 		r, err := parseRate(value)
 		e.value, e.bytes = r.PerSecond, r.Bytes
+		return err
+	case plan.UnitBytesRate:
+		r, err := parseRate(value)
+		if err == nil && !r.Bytes {
+			err = &unitError{text: value, width: len(value), reason: "is not bytes per second", want: wantBytesRate}
+		} else if err != nil {
+			err.want = wantBytesRate
+		}
+		e.value = r.PerSecond
+		return err
+	case plan.UnitSize:
+		n, err := parseSize(value)
+		e.value = float64(n)
+		return err
+	case plan.UnitCores:
+		n, err := parseCores(value)
+		e.value = n
 		return err
 	case plan.UnitPercent:
 		p, err := parsePercent(value)

@@ -15,15 +15,20 @@ import (
 
 // What the types of parameters want, in words.
 const (
-	wantTopic  = `a topic("…") or its name`
-	wantValue  = `a generator such as gen.bytes("1KiB")`
-	wantKey    = "a way to choose keys such as keys.zipf(100000)"
-	wantFlow   = "a flow: produce(…) or consume(…)"
-	wantStages = "a list of hold(…) and ramp(…)"
-	wantVerify = `"auto" or a list such as [no_loss(), in_order()]`
-	wantLimits = `a list such as ["produce.latency.p99 < 50ms"]`
-	wantExpr   = `a threshold such as "produce.latency.p99 < 50ms"`
-	wantConfig = `a dict such as {"retention.ms": "3600000"}`
+	wantTopic    = `a topic("…") or its name`
+	wantValue    = `a generator such as gen.bytes("1KiB")`
+	wantKey      = "a way to choose keys such as keys.zipf(100000)"
+	wantFlow     = "a flow: produce(…) or consume(…)"
+	wantStages   = "a list of stages: hold(…), ramp(…), wave(…), steps(…)"
+	wantSizes    = `a size such as "1KiB", or sizes such as sizes.lognormal(p50 = "600B", p99 = "8KiB")`
+	wantTargets  = "a target such as target.leader(…), or a list of them"
+	wantFlowName = `a flow: produce(…) or consume(…), or its name such as "produce:orders"`
+	wantFaults   = "a list of faults such as fault.kill(…)"
+	wantAt       = `a time such as "90s", or a stage's name and a time such as "peak+5s"`
+	wantVerify   = `"auto" or a list such as [no_loss(), in_order()]`
+	wantLimits   = `a list such as ["produce.latency.p99 < 50ms"]`
+	wantExpr     = `a threshold such as "produce.latency.p99 < 50ms"`
+	wantConfig   = `a dict such as {"retention.ms": "3600000"}`
 )
 
 // The types of parameters.
@@ -43,27 +48,51 @@ var (
 		}
 		return bool(b)
 	}}
-	typeDuration = unitType[Dur]("duration", wantDuration, `"30s"`)
-	typeSize     = unitType[Size]("size", wantSize, `"1KiB"`)
-	typeRate     = unitType[Rate]("rate", wantRate, `"20k/s"`)
-	typePercent  = unitType[Percent]("percent", wantPercent, `"5%"`)
-	typeCount    = unitType[Count]("count", wantCount, "1000")
-	typeName     = &argType{name: "name", want: "a name", example: `"peak"`, unpack: unpackName}
-	typeTopic    = &argType{name: "topic", want: wantTopic, example: `"orders"`, unpack: unpackTopic}
-	typeValue    = &argType{name: "values", want: wantValue, example: `gen.bytes("1KiB")`, unpack: unpackValue}
-	typeKey      = &argType{name: "keys", want: wantKey, example: "keys.zipf(100000)", unpack: unpackKey}
-	typeFlow     = &argType{name: "flow", want: wantFlow, example: `produce("orders")`, unpack: unpackFlow}
-	typeStages   = &argType{name: "stages", want: wantStages, example: `[hold("30s", "2k/s"), ramp("2s", "20k/s")]`, unpack: unpackStages}
-	typeVerify   = &argType{name: "verify", want: wantVerify, example: "[no_loss(), in_order()]", unpack: unpackVerify}
-	typeLimits   = &argType{name: "thresholds", want: wantLimits, example: `["produce.latency.p99 < 50ms"]`, unpack: unpackThresholds}
-	typeExpr     = &argType{name: "threshold", want: wantExpr, example: `"produce.latency.p99 < 50ms"`, unpack: unpackExpr}
-	typeConfig   = &argType{name: "config", want: wantConfig, example: `{"retention.ms": "3600000"}`, unpack: unpackConfig}
-	typeFlight   = &argType{name: "count", want: `a whole number such as 10000, or "auto"`, example: "10000", unpack: unpackFlight}
+	typeDuration    = unitType[Dur]("duration", wantDuration, `"30s"`)
+	typeSize        = unitType[Size]("size", wantSize, `"1KiB"`)
+	typeRate        = unitType[Rate]("rate", wantRate, `"20k/s"`)
+	typePercent     = unitType[Percent]("percent", wantPercent, `"5%"`)
+	typeCount       = unitType[Count]("count", wantCount, "1000")
+	typeName        = &argType{name: "name", want: "a name", example: `"peak"`, unpack: unpackName}
+	typeTopic       = &argType{name: "topic", want: wantTopic, example: `"orders"`, unpack: unpackTopic}
+	typeValue       = &argType{name: "values", want: wantValue, example: `gen.bytes("1KiB")`, unpack: unpackValue}
+	typeKey         = &argType{name: "keys", want: wantKey, example: "keys.zipf(100000)", unpack: unpackKey}
+	typeFlow        = &argType{name: "flow", want: wantFlow, example: `produce("orders")`, unpack: unpackFlow}
+	typeStages      = &argType{name: "stages", want: wantStages, example: `[hold("30s", "2k/s"), ramp("2s", "20k/s")]`, unpack: unpackStages}
+	typeVerify      = &argType{name: "verify", want: wantVerify, example: "[no_loss(), in_order()]", unpack: unpackVerify}
+	typeLimits      = &argType{name: "thresholds", want: wantLimits, example: `["produce.latency.p99 < 50ms"]`, unpack: unpackThresholds}
+	typeExpr        = &argType{name: "threshold", want: wantExpr, example: `"produce.latency.p99 < 50ms"`, unpack: unpackExpr}
+	typeConfig      = &argType{name: "config", want: wantConfig, example: `{"retention.ms": "3600000"}`, unpack: unpackConfig}
+	typeSizes       = &argType{name: "sizes", want: wantSizes, example: `"1KiB"`, unpack: unpackSizes}
+	typeJSONTree    = &argType{name: "json", want: `a dict such as {"id": gen.seq()}, or a list`, example: `{"id": gen.seq()}`, unpack: unpackJSONTree}
+	typeNamedValues = &argType{name: "values", want: `a dict such as {"id": gen.seq()}`, example: `{"id": gen.seq()}`, unpack: unpackNamedValues}
+	typePickList    = &argType{name: "list", want: `a list such as ["de", "fr"]`, example: `["de", "fr"]`, unpack: unpackPickList}
+	typeHeaders     = &argType{name: "headers", want: `a dict such as {"source": "load"}`, example: `{"source": "load"}`, unpack: unpackHeaders}
+	typeFunction    = &argType{name: "function", want: "a function", example: "lambda i: str(i)", unpack: unpackFunction}
+	typeInt64       = &argType{name: "int", want: "a whole number", example: "1", unpack: unpackInt64}
+	typeMix         = &argType{name: "weights", want: `a dict such as {"1KiB": 0.9, "64KiB": 0.1}`, example: `{"1KiB": 0.9, "64KiB": 0.1}`, unpack: unpackMix}
+	typeTargets     = &argType{name: "targets", want: wantTargets, example: "target.random()", unpack: unpackTargets}
+	typeFlowName    = &argType{name: "flow", want: wantFlowName, example: `"produce:orders"`, unpack: unpackFlowName}
+	typeFaults      = &argType{name: "faults", want: wantFaults, example: `[fault.pause(target.random(), at = "30s", duration = "5s")]`, unpack: unpackFaults}
+	typeAt          = &argType{name: "moment", want: wantAt, example: `"90s"`, unpack: unpackAt}
+	typeSkew        = &argType{name: "duration", want: wantSkew, example: `"-5s"`, unpack: unpackSkew}
+	typeBytesRate   = &argType{name: "bytes rate", want: `bytes per second such as "1MiB/s"`, example: `"1MiB/s"`, unpack: unpackBytesRate}
+	typeRecordRate  = &argType{name: "rate", want: `records per second such as "1k/s"`, example: `"1k/s"`, unpack: unpackRecordRate}
+	typeCommit      = &argType{name: "commit", want: wantCommit, example: `"1s"`, unpack: unpackCommit}
+	typeWarmup      = &argType{name: "warmup", want: wantWarmup, example: `"10s"`, unpack: unpackWarmup}
+	typeSLO         = &argType{name: "thresholds", want: wantExpr, example: `"produce.latency.p99 < 20ms"`, unpack: unpackSLO}
+	typeFollowed    = &argType{name: "metric", want: `a metric such as "produce.rate" or "produce.latency.p99"`, example: `"produce.rate"`, unpack: unpackFollowed}
+	typeTxn         = builtType[*plan.Txn]("txn", "transactions such as txn(records = 50)", "txn(records = 50)", "txn")
+	typeCluster     = builtType[*plan.Local]("cluster", "a cluster: local(…)", "local(brokers = 1)", "local")
+	typeExecutor    = builtType[executor]("executor", `an executor such as full_speed("1m")`, `full_speed("1m")`, "clients", "full_speed", "records", "find_max_rate")
+
+	typeFlight = &argType{name: "count", want: `a whole number such as 10000, or "auto"`, example: "10000", unpack: unpackFlight}
 
 	typeAcks        = choice("acks", plan.AcksChoices)
 	typeCompression = choice("compression", plan.CompressionChoices)
 	typeIsolation   = choice("isolation", plan.IsolationChoices)
 	typeStart       = choice("start", plan.StartChoices)
+	typeProtocol    = choice("protocol", plan.ProtocolChoices)
 	typeArrivals    = choice("arrivals", []string{string(plan.Uniform), string(plan.Poisson)})
 )
 
@@ -287,17 +316,31 @@ func items(c *conv, v starlark.Value, want string, each func(v starlark.Value)) 
 
 func unpackStages(c *conv, v starlark.Value) any {
 	var stages []*built
-	if b, ok := v.(*built); ok && (b.table.Name == "hold" || b.table.Name == "ramp") {
+	if b, ok := v.(*built); ok && slices.Contains(stageNames, b.table.Name) {
 		c.bad(problem{off: -1, msg: "must be a list of stages, not one stage", suggest: "[" + b.String() + "]"})
 		return stages
 	}
-	items(c, v, wantStages, func(v starlark.Value) {
-		if b := result(c, v, "hold(…) or ramp(…)", "hold", "ramp"); b != nil {
+	one := func(v starlark.Value) {
+		if isBroken(v) {
+			c.broken = true
+		} else if b := result(c, v, "a stage: hold(…), ramp(…), wave(…) or steps(…)", stageNames...); b != nil {
 			stages = append(stages, b)
 		}
+	}
+	items(c, v, wantStages, func(v starlark.Value) {
+		if list, ok := v.(*starlark.List); ok { // what steps() and shape.… return
+			for i := range list.Len() {
+				one(list.Index(i))
+			}
+			return
+		}
+		one(v)
 	})
 	return stages
 }
+
+// stageNames are the functions that return one stage.
+var stageNames = []string{"hold", "ramp", "wave"}
 
 // verifyChoice is the verify argument: "auto", or exactly these.
 type verifyChoice struct {
@@ -345,7 +388,7 @@ func unpackVerify(c *conv, v starlark.Value) any {
 }
 
 func invariantNames() []string {
-	return []string{string(plan.NoLoss), string(plan.NoDuplicates), string(plan.InOrder), string(plan.NoCorruption)}
+	return []string{string(plan.NoLoss), string(plan.NoDuplicates), string(plan.InOrder), string(plan.NoCorruption), string(plan.ReadCommitted), string(plan.CommittedOffsets)}
 }
 
 func firstNonEmpty(a, b string) string {
@@ -361,6 +404,12 @@ type limit struct {
 	pos    plan.Pos // of the threshold() call; empty for plain strings
 	during string
 	item   int // its place in the thresholds list
+
+	window        time.Duration
+	ofWindows     float64
+	outsideFaults bool
+	abort         bool
+	trend         *plan.Trend // trend(…) instead of a threshold
 }
 
 func unpackThresholds(c *conv, v starlark.Value) any {
@@ -373,14 +422,19 @@ func unpackThresholds(c *conv, v starlark.Value) any {
 	i := -1
 	items(c, v, wantLimits, func(v starlark.Value) {
 		i = c.elem
-		if b, ok := v.(*built); ok && b.table.Name == "threshold" {
-			l := b.value.(limit)
-			l.pos, l.item = b.pos, i
-			limits = append(limits, l)
-			return
+		if b, ok := v.(*built); ok {
+			if l, ok := b.value.(limit); ok {
+				l.pos, l.item = b.pos, i
+				limits = append(limits, l)
+				return
+			}
+			if t, ok := b.value.(plan.Trend); ok {
+				limits = append(limits, limit{pos: b.pos, item: i, trend: &t})
+				return
+			}
 		}
 		if _, ok := v.(starlark.String); !ok {
-			c.err(wrongType(v, `a string such as "produce.latency.p99 < 50ms", or threshold(…)`), "")
+			c.err(wrongType(v, `a string such as "produce.latency.p99 < 50ms", or threshold(…) or trend(…)`), "")
 			return
 		}
 		if e, ok := unpackExpr(c, v).(expr); ok {

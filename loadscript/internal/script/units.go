@@ -63,6 +63,9 @@ const (
 	wantRate     = `a rate such as "500/s", "20k/s" or "50MiB/s"`
 	wantPercent  = `a percentage such as "5%" or 0.05`
 	wantCount    = `a whole number such as 1000 or "100k"`
+
+	wantBytesRate = `bytes per second such as "50MiB/s"`
+	wantCores     = `a number of processor cores such as "1.5" or "150%"`
 )
 
 // number splits text into a leading decimal number and the rest. ok is false when there is no number.
@@ -417,4 +420,20 @@ func parseCount(text string) (Count, *unitError) {
 		return 0, &unitError{text: text, width: len(text), reason: "is not a whole number", want: wantCount}
 	}
 	return Count(value), nil
+}
+
+// parseCores reads "1.5" or "150%": processor cores in use.
+func parseCores(text string) (float64, *unitError) {
+	value, unit, off, err := quantity(text, wantCores)
+	if err != nil {
+		err.suggest = ""
+		return 0, err
+	}
+	switch unit {
+	case "":
+		return value, nil
+	case "%":
+		return value / 100, nil
+	}
+	return 0, &unitError{text: text, off: off, width: len(unit), reason: fmt.Sprintf("has the unknown unit %q", unit), want: wantCores}
 }
