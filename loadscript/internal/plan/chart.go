@@ -25,6 +25,7 @@ func (p *Plan) Chart(w io.Writer, width int) error {
 		fmt.Fprintf(out, "\nscenario %q\n\n", s.Name)
 		s.chartRate(out, max(width, 60))
 		s.chartStages(out)
+		s.chartFaults(out)
 		s.chartTotals(out)
 	}
 	p.chartCluster(out)
@@ -92,6 +93,9 @@ func (s *Scenario) chartRate(out *strings.Builder, width int) {
 	}
 	fmt.Fprintf(out, "%*s +%s\n", left-2, "0", strings.Repeat("-", columns))
 	fmt.Fprintf(out, "%*s  %s\n", left-2, "stage", s.stageMarks(total, columns))
+	if len(s.Faults) > 0 {
+		fmt.Fprintf(out, "%*s  %s\n", left-2, "fault", s.faultMarks(total, columns))
+	}
 	fmt.Fprintf(out, "%*s  %s\n\n", left-2, "time", timeAxis(total, columns))
 }
 
@@ -153,16 +157,15 @@ func timeAxis(total time.Duration, columns int) string {
 }
 
 func (s *Scenario) chartStages(out *strings.Builder) {
+	if len(s.Stages) == 0 {
+		return
+	}
 	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "  \tstage\tstart\tlasts\trate\trecords")
 	var start time.Duration
 	for i, st := range s.Stages {
-		rate := FormatRate(st.From)
-		if st.From != st.To {
-			rate += " -> " + FormatRate(st.To)
-		}
 		n := CumulativeRecords(s.Stages, start+st.Duration) - CumulativeRecords(s.Stages, start)
-		fmt.Fprintf(tw, "  %c\t%s\t%s\t%s\t%s\t%s\n", stageLetter(i), st.Name, FormatDuration(start), FormatDuration(st.Duration), rate,
+		fmt.Fprintf(tw, "  %c\t%s\t%s\t%s\t%s\t%s\n", stageLetter(i), st.Name, FormatDuration(start), FormatDuration(st.Duration), st.describeRate(),
 			FormatCount(int64(math.Round(n))))
 		start += st.Duration
 	}
@@ -170,18 +173,96 @@ func (s *Scenario) chartStages(out *strings.Builder) {
 	out.WriteString("\n")
 }
 
+// chartFaults lists the faults; their numbers stand in the chart too.
+func (s *Scenario) chartFaults(out *strings.Builder) {
+	if len(s.Faults) == 0 {
+		return
+	}
+	length, known := s.Length()
+	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "  \tfault\tat\tlasts\ttimes")
+	for i := range s.Faults {
+		f := &s.Faults[i]
+		lasts, times := "-", "1"
+		switch over := f.End(f.At, length) - f.At; {
+		case f.Kind == "kill" && f.RestartAfter == 0:
+			lasts = "to the end"
+		case over > 0:
+			lasts = FormatDuration(over)
+		}
+		if f.Every > 0 {
+			times = "every " + FormatDuration(f.Every)
+			if known {
+				times = fmt.Sprintf("%s: %s", times, FormatCount(int64(len(f.Beats(length, maxBeats)))))
+			}
+		}
+		fmt.Fprintf(tw, "  %c\t%s\t%s\t%s\t%s\n", faultDigit(i), f.describe(), FormatDuration(f.At), lasts, times)
+	}
+	tw.Flush()
+	out.WriteString("\n")
+}
+
+// faultDigit numbers faults 1…9, then '*'.
+func faultDigit(i int) byte {
+	if i < 9 {
+		return byte('1' + i)
+	}
+	return '*'
+}
+
+// faultMarks draws when faults strike, and for how long: 1==== 2= 1====.
+func (s *Scenario) faultMarks(total time.Duration, columns int) string {
+	line := []byte(strings.Repeat(" ", columns))
+	column := func(t time.Duration) int {
+		return min(max(int(float64(t)/float64(total)*float64(columns)), 0), columns-1)
+	}
+	for i := range s.Faults {
+		for _, at := range s.Faults[i].Beats(total, maxBeats) {
+			for c := column(at); c <= column(s.Faults[i].End(at, total)-1); c++ {
+				if line[c] == ' ' {
+					line[c] = '='
+				}
+			}
+		}
+	}
+	for i := range s.Faults { // beginnings over all else
+		for _, at := range s.Faults[i].Beats(total, maxBeats) {
+			line[column(at)] = faultDigit(i)
+		}
+	}
+	return strings.TrimRight(string(line), " ")
+}
+
 func (s *Scenario) chartTotals(out *strings.Builder) {
 	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(tw, "  %s\t%s\n", name, fmt.Sprintf(format, args...))
 	}
-	row("duration", "%s, then up to %s to drain", FormatDuration(s.Duration()), FormatDuration(s.Drain))
+	t := s.Totals()
+	if s.Executor != nil {
+		row("load", "%s", s.Executor.describe())
+	}
+	if d, known := s.Length(); known {
+		row("duration", "%s, then up to %s to drain", FormatDuration(d), FormatDuration(s.Drain))
+	}
+	if s.Start > 0 {
+		row("start", "%s after the preparation", FormatDuration(s.Start))
+	}
 	if s.Warmup > 0 {
 		row("warm-up", "the first %s are not measured", FormatDuration(s.Warmup))
 	}
-	row("records", "%s (%s arrivals, seed %d)", FormatCount(s.Records()), s.Arrivals, s.Seed)
-	row("bytes", "%s of values", FormatSize(float64(s.Bytes())))
-	row("peak", "%s, %s/s", FormatRate(s.PeakRate()), FormatSize(s.PeakRate()*s.MeanValueSize()))
+	if st := s.Steady; st != nil {
+		row("warm-up", "until %s is steady within %s over %s, at most %s", metricStat(st.Metric, st.Stat), FormatPercent(st.Within), FormatDuration(st.Over), FormatDuration(st.Timeout))
+	}
+	if s.Executor == nil {
+		row("records", "%s (%s arrivals, seed %d)", FormatCount(t.Records), s.Arrivals, s.Seed)
+	}
+	if t.Records > 0 {
+		row("bytes", "%s of values", FormatSize(float64(t.Bytes)))
+	}
+	if s.Executor == nil {
+		row("peak", "%s, %s/s", FormatRate(t.PeakRate), FormatSize(t.PeakRate*s.MeanValueSize()))
+	}
 	for _, f := range s.Produce {
 		row("produce", "%s", f.describe())
 	}
@@ -189,75 +270,15 @@ func (s *Scenario) chartTotals(out *strings.Builder) {
 		row("consume", "%s", f.describe())
 	}
 	row("verify", "%s", describeVerify(s.Verify))
-	for i, t := range s.Thresholds {
-		name := ""
-		if i == 0 {
-			name = "thresholds"
-		}
-		during := ""
-		if t.During != "" {
-			during = ", during stage " + t.During
-		}
-		row(name, "%s%s", t.Expr, during)
+	name := "thresholds"
+	for _, line := range s.judgements() {
+		row(name, "%s", line)
+		name = ""
 	}
 	tw.Flush()
 }
 
-func describeVerify(v []Invariant) string {
-	if len(v) == 0 {
-		return "nothing"
-	}
-	words := make([]string, len(v))
-	for i, inv := range v {
-		words[i] = string(inv)
-	}
-	return strings.Join(words, ", ")
-}
-
-func (p Produce) describe() string {
-	s := fmt.Sprintf("%s: %s of %s", p.Topic.Name, plural(p.Producers, "producer"), p.Value.describe())
-	s += fmt.Sprintf(", keys %s, acks=%s", p.Key.describe(), p.Acks)
-	if p.Idempotent {
-		s += ", idempotent"
-	}
-	if p.Compression != "none" {
-		s += ", " + p.Compression
-	}
-	return s
-}
-
-func (k Key) describe() string {
-	switch k.Kind {
-	case "none":
-		return "none"
-	case "sequential":
-		if k.N == 0 {
-			return "sequential()"
-		}
-		return fmt.Sprintf("sequential(%s)", FormatCount(int64(k.N)))
-	case "zipf":
-		return fmt.Sprintf("zipf(%s, s=%v)", FormatCount(int64(k.N)), k.S)
-	case "hot":
-		return fmt.Sprintf("hot(%s, %s take %s)", FormatCount(int64(k.N)), FormatPercent(k.Hot), FormatPercent(k.Share))
-	default:
-		return fmt.Sprintf("%s(%s)", k.Kind, FormatCount(int64(k.N)))
-	}
-}
-
-func (c Consume) describe() string {
-	if c.Group == "" {
-		return fmt.Sprintf("%s: one direct reader of all partitions", c.Topic.Name)
-	}
-	return fmt.Sprintf("%s: group %s, %s", c.Topic.Name, c.Group, plural(c.Members, "member"))
-}
-
-func plural(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
-}
-
+// judgements are the thresholds and trends, a line each.
 // Topics lists the topics of all scenarios once, in order of first use: what must exist before the clock starts.
 func (p *Plan) Topics() []Topic {
 	var topics []Topic
@@ -318,25 +339,15 @@ func (p *Plan) chartCluster(out *strings.Builder) {
 		clients = max(clients, n)
 	}
 	fmt.Fprintf(out, "\n  at least %s, %s at a time, values up to %s\n", plural(brokers, "broker"), plural(clients, "client"), FormatSize(float64(largest)))
+	for _, need := range p.needs() {
+		fmt.Fprintf(out, "  %s\n", need)
+	}
 }
 
+// needs are what the plan asks for beyond topics and connections.
 func orDefault(n int, text string) string {
 	if n == 0 {
 		return text
 	}
 	return FormatCount(int64(n))
-}
-
-func (t Topic) configText() string {
-	var words []string
-	if t.MinInsync > 0 {
-		words = append(words, fmt.Sprintf("min.insync.replicas=%d", t.MinInsync))
-	}
-	for _, kv := range t.Config {
-		words = append(words, kv.Name+"="+kv.Value)
-	}
-	if len(words) == 0 {
-		return "-"
-	}
-	return strings.Join(words, " ")
 }

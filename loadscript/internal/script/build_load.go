@@ -35,14 +35,7 @@ func buildStage(c *call, kind, rate string) (any, error) {
 func (c *call) positive(param string) time.Duration {
 	d := time.Duration(arg[Dur](c, param))
 	if d == 0 {
-		what := param
-		if param == "duration" {
-			what = "a stage"
-			if _, _, member := cutMember(c.table.Name); member || c.table.Name == "clients" || c.table.Name == "full_speed" {
-				what = "it"
-			}
-		}
-		c.bad(param, what+" must last longer than 0s", "", c.table.Example)
+		c.bad(param, "must be longer than 0s", "", c.table.Example)
 	}
 	return d
 }

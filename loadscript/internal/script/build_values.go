@@ -105,7 +105,7 @@ func buildTemplate(c *call) (any, error) {
 		}
 		name, behind, ok := strings.Cut(after, "}}")
 		if !ok || len(used) > maxPlaces {
-			c.bad("text", "{{ without }}", "", c.table.Example)
+			c.bad("text", "a {{ has no }} behind it", "", c.table.Example)
 			break
 		}
 		name, rest = strings.TrimSpace(name), behind
@@ -257,7 +257,7 @@ func buildCustom(c *call) (any, error) {
 		if !ok {
 			encoded, err := starlark.Call(c.thread, encode, starlark.Tuple{made}, nil)
 			if err != nil {
-				c.bad("fn", fmt.Sprintf("returned %s, which is neither text nor JSON", describe(made)), "", c.table.Example)
+				c.bad("fn", fmt.Sprintf("returned a %s, which is neither text nor JSON", made.Type()), "", c.table.Example)
 				return nil, nil
 			}
 			text = string(encoded.(starlark.String))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -66,6 +67,31 @@ func wantFacts(t *testing.T, what string, v any, want string) {
 	}
 }
 
+// TestDesignCharts freezes what `loadscript plan` shows of these scripts; -update rewrites it.
+func TestDesignCharts(t *testing.T) {
+	files, err := filepath.Glob("testdata/design/*.star")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, file := range files {
+		name := filepath.Base(file)
+		var got strings.Builder
+		if err := loadFile(t, name).Chart(&got, 100); err != nil {
+			t.Fatal(err)
+		}
+		golden := strings.TrimSuffix(file, ".star") + ".plan.txt"
+		want, err := os.ReadFile(golden)
+		if err == nil && string(want) == got.String() {
+			continue
+		}
+		if !*update {
+			t.Errorf("%s is not the plan of %s (-update rewrites it): %v\n%s", golden, file, err, cmp.Diff(string(want), got.String()))
+		} else if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestDesignSoak(t *testing.T) {
 	s := loadFile(t, "soak.star", Setting{Name: "hours", Value: "12", Flag: "--hours"}).Scenarios[0]
 	if s.Duration() != 12*time.Hour || s.Stages[0].Name != "steady" || s.Arrivals != plan.Poisson {
@@ -102,6 +128,21 @@ func TestDesignFailover(t *testing.T) {
 	}
 	auto := load(t, `scenario("a", produce("p", transaction = txn(records = 5)), consume("p", group = "g", isolation = "read_committed"), rate = 1, duration = "5s")`).Plan.Scenarios[0]
 	wantFacts(t, "verify auto", auto.Verify, `["no_loss","no_duplicates","in_order","read_committed","no_corruption"]`)
+}
+
+// A plan for a cluster that cannot do what it asks is refused at its line; without a cluster in mind it is not judged.
+func TestAbility(t *testing.T) {
+	own := &plan.Ability{Name: "one StreamBus broker of its own", Brokers: 1, Starts: 1, Faults: []string{"kill", "pause", "restart"}, Roles: []string{"leader", "random"}, Instead: "loadscript run --cluster kafka:3"}
+	_, err := Load(context.Background(), Options{Path: "testdata/design/failover.star", On: own})
+	var mistakes Errors
+	if !errors.As(err, &mistakes) || len(mistakes) != 4 || mistakes[0].Pos.Line != 11 || !strings.Contains(mistakes[0].Message, "does not replicate yet") || mistakes[0].Example != own.Instead {
+		t.Fatalf("got %v", err)
+	}
+	for i, want := range []string{"fault.partition cannot be applied", "fault.latency cannot be applied", "fault.slow_disk cannot be applied"} {
+		if !strings.Contains(mistakes[i+1].Message, want) {
+			t.Errorf("%s instead of %s", mistakes[i+1].Message, want)
+		}
+	}
 }
 
 func TestDesignSpikeAndSweep(t *testing.T) {

@@ -219,6 +219,11 @@ func (s *session) exec(ctx context.Context, src *source, text []byte, moduleName
 		return nil, errReported
 	}
 	src.index(file)
+	for _, b := range src.comparedTargets() {
+		d := Diagnostic{Message: "a target cannot be compared: who it is shows only when its fault begins"}
+		s.place(&d, s.spanAt(src, b.OpPos, len(b.Op.String())))
+		s.report(d)
+	}
 	prog, err := starlark.FileProgram(file, s.env.Has)
 	if err != nil {
 		s.reportResolve(src, err)

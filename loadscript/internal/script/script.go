@@ -23,6 +23,7 @@ type Options struct {
 	Print    io.Writer     // where print() writes; nil = nowhere
 	MaxSteps uint64        // of each file; 0 = 10 million, some 100 ms
 	Timeout  time.Duration // of all files together; 0 = 10 s
+	On       *plan.Ability // the cluster that the plan is for: what cannot be done there is a mistake; nil = not judged
 }
 
 // A Script is what a file says. It is returned with errors too, as far as the file was read: help can then still be printed.
@@ -112,7 +113,11 @@ func (s *session) finish(src *source, runErr error) (*Script, error) {
 	s.resolveTopics()
 	p := &plan.Plan{Script: s.opts.Path, Title: firstLine(out.Doc), Params: out.Params, Scenarios: s.scenarios}
 	if runErr == nil || len(s.scenarios) > 0 {
-		for _, pr := range p.Check() {
+		problems := p.Check()
+		if s.opts.On != nil {
+			problems = append(problems, p.CheckOn(*s.opts.On)...)
+		}
+		for _, pr := range problems {
 			if len(p.Scenarios) == 0 && s.incomplete {
 				break // "no scenario" is then a consequence
 			}

@@ -63,6 +63,39 @@ func (s *source) index(f *syntax.File) {
 	})
 }
 
+// comparedTargets finds target.… == "…" and the same with a name that was given a target at the top of the file: Starlark says
+// False to it without an error, for a target is known only when its fault begins.
+func (s *source) comparedTargets() []*syntax.BinaryExpr {
+	targets := map[string]bool{}
+	isTarget := func(e syntax.Expr) bool {
+		switch e := e.(type) {
+		case *syntax.Ident:
+			return targets[e.Name]
+		case *syntax.CallExpr:
+			if d, ok := e.Fn.(*syntax.DotExpr); ok {
+				x, ok := d.X.(*syntax.Ident)
+				return ok && x.Name == "target"
+			}
+		}
+		return false
+	}
+	for _, st := range s.file.Stmts {
+		if a, ok := st.(*syntax.AssignStmt); ok && a.Op == syntax.EQ && isTarget(a.RHS) {
+			if id, ok := a.LHS.(*syntax.Ident); ok {
+				targets[id.Name] = true
+			}
+		}
+	}
+	var found []*syntax.BinaryExpr
+	syntax.Walk(s.file, func(n syntax.Node) bool {
+		if b, ok := n.(*syntax.BinaryExpr); ok && (b.Op == syntax.EQL || b.Op == syntax.NEQ) && (isTarget(b.X) || isTarget(b.Y)) {
+			found = append(found, b)
+		}
+		return true
+	})
+	return found
+}
+
 // line returns the text of line n (from 1), "" when there is none.
 func (s *source) line(n int) string {
 	if n < 1 || n > len(s.lines) {

@@ -210,7 +210,7 @@ func (e *expr) readLabel(text string, start, end int, m plan.Metric) *exprError 
 func unknownMetric(name string, off int, rest string) *exprError {
 	err := &exprError{off: off, width: len(name), example: thresholdExample}
 	err.msg = fmt.Sprintf("there is no metric %q", clip(name, 60))
-	err.note = "metrics: " + strings.Join(metricNames(), ", ")
+	err.note = "`loadscript doc thresholds` lists all metrics"
 	// Compare both the whole name and the name without its last part with every metric.stat and every metric.
 	best := ""
 	for _, full := range fullNames() {

@@ -54,9 +54,11 @@ func unpackMix(c *conv, v starlark.Value) any {
 		return s
 	}
 	for _, kv := range d.Items() {
+		before := len(c.problems)
 		n := unitType[Size]("size", wantSize, "").unpack(c, kv[0]).(Size)
 		w, ok := starlark.AsFloat(kv[1])
 		switch {
+		case len(c.problems) > before:
 		case !ok || !(w > 0 && w < 1e12):
 			c.bad(problem{off: -1, msg: fmt.Sprintf("the weight of %s must be a number above 0, not %s", kv[0], describe(kv[1]))})
 		case n < 1 || n > plan.MaxValueBytes:
@@ -342,7 +344,7 @@ func unpackFollowed(c *conv, v starlark.Value) any {
 	m, err := e.readMetric(s, skipBlank(s, 0), len(strings.TrimRight(s, " \t")))
 	switch {
 	case err != nil:
-		c.bad(problem{text: s, off: err.off, width: err.width, msg: err.msg, suggest: err.suggest, example: err.example, note: err.note})
+		c.bad(problem{text: s, off: err.off, width: err.width, msg: err.msg, suggest: err.suggest, note: err.note})
 	case !m.Slopes:
 		c.bad(problem{text: s, width: len(s), msg: fmt.Sprintf("%s is one number for the whole run: it has no course to follow", name)})
 	}
