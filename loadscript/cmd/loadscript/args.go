@@ -142,6 +142,13 @@ type scriptFlags struct {
 	brokers string
 	seed    uint64
 	only    string
+
+	maxSteps uint64
+}
+
+// options are how a script is read.
+func (f *scriptFlags) options(path string, settings []script.Setting, stderr io.Writer) script.Options {
+	return script.Options{Path: path, Settings: settings, Print: stderr, MaxSteps: f.maxSteps}
 }
 
 func (f *scriptFlags) add(flags *pflag.FlagSet) {
@@ -150,6 +157,7 @@ func (f *scriptFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.brokers, "bootstrap-server", "", "the same as --brokers")
 	flags.Lookup("bootstrap-server").Hidden = true
 	flags.StringVar(&f.only, "only", "", "take only the scenario with this `name`")
+	flags.Uint64Var(&f.maxSteps, "max-steps", 0, "`number` of steps that a script may take while it is read (default 10 million)")
 	flags.Uint64Var(&f.seed, "seed", 0, "`number` that replaces the seed of every scenario")
 }
 
@@ -189,7 +197,7 @@ type loaded struct {
 
 // load reads a script with its settings. Mistakes are printed to stderr; the error then only carries the exit code.
 func load(ctx context.Context, cmd *cobra.Command, path string, f *scriptFlags, settings []script.Setting, stderr io.Writer) (*loaded, error) {
-	s, err := script.Load(ctx, script.Options{Path: path, Settings: settings, Print: stderr})
+	s, err := script.Read(ctx, f.options(path, settings, stderr))
 	if err := loadError(ctx, path, err, stderr); err != nil {
 		if unknown := unknownSettings(cmd, path, s); unknown != nil {
 			fmt.Fprintf(stderr, "\nloadscript: %s\n", unknown)

@@ -53,7 +53,7 @@ func scriptHelp(cmd *cobra.Command, cl commandLine, f *scriptFlags, stdout, stde
 		return err
 	}
 	path := cl.scripts[0]
-	s, loadErr := script.Load(cmd.Context(), script.Options{Path: path, Settings: settings})
+	s, loadErr := script.Read(cmd.Context(), f.options(path, settings, nil))
 	if _, mistakes := loadErr.(script.Errors); loadErr != nil && !mistakes {
 		return loadError(cmd.Context(), path, loadErr, stderr)
 	}
@@ -189,7 +189,7 @@ func check(cmd *cobra.Command, cl commandLine, f *scriptFlags, format string, st
 		return err
 	}
 	if format == "json" {
-		return checkJSON(cmd, cl, settings, stdout, stderr)
+		return checkJSON(cmd, cl, f, settings, stdout, stderr)
 	}
 	worst := plan.ExitPass
 	for _, path := range cl.scripts {
@@ -229,10 +229,10 @@ func summary(p *plan.Plan) string {
 }
 
 // checkJSON prints the mistakes of all scripts as one list.
-func checkJSON(cmd *cobra.Command, cl commandLine, settings []script.Setting, stdout, stderr io.Writer) error {
+func checkJSON(cmd *cobra.Command, cl commandLine, f *scriptFlags, settings []script.Setting, stdout, stderr io.Writer) error {
 	all, worst := script.Errors{}, plan.ExitPass
 	for _, path := range cl.scripts {
-		s, err := script.Load(cmd.Context(), script.Options{Path: path, Settings: settings, Print: stderr})
+		s, err := script.Read(cmd.Context(), f.options(path, settings, stderr))
 		if mistakes, ok := err.(script.Errors); ok {
 			all = append(all, mistakes...)
 			worst = plan.Worse(worst, mistakes.ExitCode())

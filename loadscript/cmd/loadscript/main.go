@@ -14,9 +14,13 @@ import (
 	"syscall"
 
 	"github.com/streambus/streambus/loadscript/internal/plan"
+	"github.com/streambus/streambus/loadscript/internal/script"
 )
 
-func main() { os.Exit(int(mainCode())) }
+func main() {
+	script.BecomeReader()
+	os.Exit(int(mainCode()))
+}
 
 // mainCode is the whole program: the first signal ends the context, the second the process.
 func mainCode() plan.ExitCode {

@@ -6,17 +6,21 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/pflag"
 
 	"github.com/streambus/streambus/loadscript/internal/plan"
+	"github.com/streambus/streambus/loadscript/internal/script"
 )
 
 var update = flag.Bool("update", false, "write what the program prints into the expectations of testdata")
@@ -25,6 +29,7 @@ var update = flag.Bool("update", false, "write what the program prints into the 
 const waitEnv = "LOADSCRIPT_TEST_WAIT"
 
 func TestMain(m *testing.M) {
+	script.BecomeReader()
 	if os.Getenv(waitEnv) != "" {
 		waitForSignals()
 	}
@@ -66,6 +71,22 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if code != want {
 		ts.Fatalf("%s: exit code %d, want %d\n%s", strings.Join(args[1:], " "), code, want, ts.ReadFile("stderr"))
+	}
+}
+
+// A script cannot declare a parameter that is a flag of the commands which read it: it could never be set.
+func TestFlagsAreReserved(t *testing.T) {
+	root := newRoot(io.Discard, io.Discard)
+	for _, name := range []string{"run", "check", "plan"} {
+		cmd, _, err := root.Find([]string{name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if n := strings.ReplaceAll(f.Name, "-", "_"); n != "brokers" && !slices.Contains(script.ReservedFlags, n) {
+				t.Errorf("--%s of loadscript %s is not among script.ReservedFlags", f.Name, name)
+			}
+		})
 	}
 }
 

@@ -18,6 +18,6 @@
 //	S3  A plan is returned only if it has no mistake; a mistake in one call does not hide those in the next.
 //	S4  Every mistake names a place in a file that the user wrote.
 //
-// Steps bound time, not memory: 'a' * (1<<28) takes 256 MiB in 8 steps. Scripts are the user's own, so that is accepted;
-// never feed this package scripts from the network.
+// Load runs in the caller's process, where steps bound time but not memory: 'a' * (1<<28) takes 256 MiB in 8 steps. Read does the
+// same in a process of its own under resource limits (apart.go), and is what the commands use.
 package script

@@ -118,6 +118,8 @@ func explainSyntax(src *source, sp span, msg, got, want string) (message, sugges
 	}
 	open := src.unclosed(sp.pos)
 	switch {
+	case strings.Contains(msg, "excessive nesting"):
+		return "brackets or blocks are nested too deeply", "", ""
 	case strings.Contains(msg, "newline in string") || strings.Contains(msg, "unexpected new line in string") || strings.Contains(msg, "EOF in string"):
 		return "the string is not closed", "", `"30s"`
 	case got == "end of file" || got == "newline":
@@ -399,6 +401,8 @@ func explainEval(d *Diagnostic, msg string, steps uint64) {
 		d.Example = "a script only describes the load; the engine makes the records"
 	case strings.HasPrefix(msg, "Starlark computation cancelled: "):
 		d.Message = strings.TrimPrefix(msg, "Starlark computation cancelled: ")
+	case strings.HasPrefix(msg, "repeat count ") || strings.HasPrefix(msg, "excessive repeat "):
+		d.Message = "the result would be far too long: " + msg
 	case strings.HasSuffix(msg, "called recursively"):
 		d.Message = msg + ": functions must not call themselves, so that a script always ends"
 	case strings.HasSuffix(msg, " field or method"):

@@ -236,7 +236,7 @@ func (s *session) exec(ctx context.Context, src *source, text []byte, moduleName
 			return s.load(ctx, t, name)
 		},
 	}
-	thread.SetMaxExecutionSteps(s.opts.MaxSteps)
+	s.limitSteps(thread)
 	if moduleName != "" {
 		thread.SetLocal(loadingKey, src.name)
 	}
@@ -249,6 +249,21 @@ func (s *session) exec(ctx context.Context, src *source, text []byte, moduleName
 		return nil, errReported
 	}
 	return globals, nil
+}
+
+// limitSteps bounds the thread, and lets the tracer see each step.
+func (s *session) limitSteps(thread *starlark.Thread) {
+	thread.SetMaxExecutionSteps(s.opts.MaxSteps)
+	if s.opts.trace == nil {
+		return
+	}
+	thread.SetMaxExecutionSteps(1) // so that OnMaxSteps is called at every step
+	thread.OnMaxSteps = func(t *starlark.Thread) {
+		s.opts.trace.step(t)
+		if t.Steps >= s.opts.MaxSteps {
+			t.Cancel("too many steps")
+		}
+	}
 }
 
 func (s *session) print(thread *starlark.Thread, msg string) {

@@ -24,31 +24,26 @@ type Options struct {
 	MaxSteps uint64        // of each file; 0 = 10 million, some 100 ms
 	Timeout  time.Duration // of all files together; 0 = 10 s
 	On       *plan.Ability // the cluster that the plan is for: what cannot be done there is a mistake; nil = not judged
+
+	MaxMemory uint64 // bytes, of the process that Read starts; 0 = 512 MiB
+	trace     *tracer
 }
 
-// A Script is what a file says. It is returned with errors too, as far as the file was read: help can then still be printed.
+// A Script is what a file says, as Load and Read return it. It is returned with errors too, as far as the file was read: help can then still be printed.
 type Script struct {
 	Plan   *plan.Plan   // nil if there are errors
 	Doc    string       // docstring of the file
 	Params []plan.Param // declared parameters, in order
-	Unused []Setting    // settings that no param() declares; nil if the script stopped half-way
+	Unused []Setting    `json:"-"` // settings that no param() declares; nil if the script stopped half-way
 }
 
 // errTimeout is what a script is told that runs for too long.
 var errTimeout = errors.New("the script ran for too long: a script only describes the load, it should end at once")
 
-// Load reads, runs and checks a script. The error is an Errors with every mistake, an *fs.PathError if the file cannot be
+// Load reads, runs and checks a script in this process: steps and time are bounded, memory is not (Read bounds that too). The error is an Errors with every mistake, an *fs.PathError if the file cannot be
 // read, or the cause of ctx. Print of Options is used during the call only.
 func Load(ctx context.Context, opts Options) (*Script, error) {
-	if opts.MaxSteps == 0 {
-		opts.MaxSteps = 10_000_000
-	}
-	if opts.Timeout == 0 {
-		opts.Timeout = 10 * time.Second
-	}
-	if opts.Print == nil {
-		opts.Print = io.Discard
-	}
+	opts = opts.defaults()
 	s := &session{opts: opts, tables: builtins, dir: filepath.Dir(opts.Path), sources: map[string]*source{}, modules: map[string]*module{},
 		settings: opts.Settings, used: make([]bool, len(opts.Settings))}
 	text, err := s.open()

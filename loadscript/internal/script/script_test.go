@@ -18,7 +18,10 @@ import (
 	"github.com/streambus/streambus/loadscript/internal/plan"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	BecomeReader()
+	goleak.VerifyTestMain(m)
+}
 
 // load reads a script from text, in an empty folder; it must have no mistakes.
 func load(t *testing.T, text string, settings ...Setting) *Script {
