@@ -87,6 +87,7 @@ func (s *scenario) judge(ctx context.Context, r *report.Scenario, verifyErr erro
 		}
 	}
 	r.Events, r.Silences = s.timeline.list(), s.silences()
+	r.Heat = s.meter.heat.result()
 	r.Recoveries = s.meter.recoveries.results(r.Silences)
 	s.totals(r)
 	s.metrics(r)

@@ -43,6 +43,7 @@ type meter struct {
 	watches    []*watch
 	trends     []*trend
 	recoveries recoveries
+	heat       heat
 	stage      int    // whose begin was told, -1 before the first
 	told       string // phase
 	seconds    int    // with a known CPU time of the generator
@@ -210,6 +211,7 @@ func (m *meter) look(t tick) {
 			}
 		}
 	}
+	m.heat.add(t.latencies["produce.latency"])
 	for _, tr := range m.trends {
 		tr.feed(t, s.whole())
 	}
