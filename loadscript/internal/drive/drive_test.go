@@ -18,7 +18,7 @@ func fake(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
 	c, err := kfake.NewCluster(append([]kfake.Opt{
 		kfake.NumBrokers(1),
-		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "10"}),
+		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "10", "group.consumer.heartbeat.interval.ms": "100"}),
 	}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
