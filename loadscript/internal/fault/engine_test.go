@@ -1,0 +1,187 @@
+package fault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/streambus/streambus/loadscript/internal/pace"
+	"github.com/streambus/streambus/loadscript/internal/plan"
+	"github.com/streambus/streambus/loadscript/internal/report"
+)
+
+// story writes down what an engine does, with the virtual time of each line.
+type story struct {
+	clock *pace.Wall
+	mu    sync.Mutex
+	lines []string
+	fails map[string]error // by "kill 127.0.0.1:1"
+}
+
+func (h *story) tell(format string, a ...any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lines = append(h.lines, strings.TrimSpace(fmt.Sprintf("%5s  ", h.clock.Now())+fmt.Sprintf(format, a...)))
+}
+
+func (h *story) do(what, addr string) error {
+	h.tell("%s %s", what, addr)
+	return h.fails[what+" "+addr]
+}
+
+func (h *story) Kill(addr string) error                      { return h.do("kill", addr) }
+func (h *story) Shutdown(addr string) error                  { return h.do("shutdown", addr) }
+func (h *story) Launch(_ context.Context, addr string) error { return h.do("launch", addr) }
+func (h *story) Pause(_ context.Context, addr string) error  { return h.do("pause", addr) }
+func (h *story) Resume(_ context.Context, addr string) error { return h.do("resume", addr) }
+func (h *story) members(_ context.Context, group string, join, leave int) error {
+	h.tell("%s: %d join, %d leave", group, join, leave)
+	return nil
+}
+
+func (h *story) event(e report.Event) func(string) {
+	h.tell("%s of %q; %s", e.Name, e.Target, e.Error)
+	return func(detail string) {
+		if e.Error == "" {
+			h.tell("%s is over: %s", e.Name, detail)
+		}
+	}
+}
+
+// two is a cluster of two brokers at addresses where nobody listens. The leader is 1, then 2 from the sixtieth second on, and
+// nobody from 50 to 55 s.
+func (h *story) look(context.Context, *plan.Fault) (*View, error) {
+	leader := int32(1)
+	switch now := h.clock.Now(); {
+	case now >= 60*s:
+		leader = 2
+	case now >= 50*s && now < 55*s:
+		leader = -1
+	}
+	return &View{
+		Brokers: []Broker{{1, "127.0.0.1:1"}, {2, "127.0.0.1:2"}}, Controller: -1,
+		Partitions: map[Partition]Replicas{{"orders", 0}: {leader, []int32{1, 2}}},
+	}, nil
+}
+
+// play runs faults on a virtual clock until stop and gives the story. F4: it ends.
+func play(t *testing.T, stop time.Duration, fails map[string]error, faults ...plan.Fault) (lines []string) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &story{clock: pace.NewWall(), fails: fails}
+		ctx, cancel := context.WithTimeout(t.Context(), stop)
+		defer cancel()
+		e := Engine{Clock: h.clock, Seed: 1, Look: h.look, Event: h.event, Control: h, Members: h.members}
+		e.Run(ctx, faults, 100*s)
+		h.tell("the end")
+		lines = h.lines
+	})
+	return lines
+}
+
+func expectStory(t *testing.T, got []string, want string) {
+	t.Helper()
+	var lines []string
+	for _, l := range strings.Split(strings.TrimSpace(want), "\n") {
+		lines = append(lines, strings.TrimSpace(l))
+	}
+	if d := cmp.Diff(lines, got); d != "" {
+		t.Error(d)
+	}
+}
+
+var leader = []plan.Target{{Kind: "leader", Topic: "orders"}}
+
+func TestKillIsHealedInTime(t *testing.T) { // F2: the leader of then
+	expectStory(t, play(t, 100*s, nil,
+		plan.Fault{Kind: "kill", Targets: leader, At: 30 * s, RestartAfter: 20 * s},
+		plan.Fault{Kind: "pause", Targets: leader, At: 70 * s, Duration: 5 * s},
+		plan.Fault{Kind: "restart", Targets: []plan.Target{{Kind: "rolling"}}, At: 80 * s, Every: 5 * s},
+		plan.Fault{Kind: "rebalance", Group: "billing", Leave: 1, At: 10 * s, RejoinAfter: 3 * s},
+	), `
+		10s  rebalance billing of ""; 
+		10s  billing: 0 join, 1 leave
+		13s  billing: 1 join, 0 leave
+		13s  rebalance billing is over: 1 leave
+		30s  kill leader(orders/0) of "broker 1 (127.0.0.1:1)"; 
+		30s  kill 127.0.0.1:1
+		50s  launch 127.0.0.1:1
+		50s  kill leader(orders/0) is over: its process was seen gone
+		1m10s  pause leader(orders/0) of "broker 2 (127.0.0.1:2)"; 
+		1m10s  pause 127.0.0.1:2
+		1m15s  resume 127.0.0.1:2
+		1m15s  pause leader(orders/0) is over: its process was seen stopped
+		1m20s  restart rolling() of "broker 1 (127.0.0.1:1)"; 
+		1m20s  shutdown 127.0.0.1:1
+		1m20s  launch 127.0.0.1:1
+		1m20s  restart rolling() is over: its process was seen gone
+		1m25s  restart rolling() of "broker 2 (127.0.0.1:2)"; 
+		1m25s  shutdown 127.0.0.1:2
+		1m25s  launch 127.0.0.1:2
+		1m25s  restart rolling() is over: its process was seen gone
+		1m30s  restart rolling() of "broker 1 (127.0.0.1:1)"; 
+		1m30s  shutdown 127.0.0.1:1
+		1m30s  launch 127.0.0.1:1
+		1m30s  restart rolling() is over: its process was seen gone
+		1m35s  restart rolling() of "broker 2 (127.0.0.1:2)"; 
+		1m35s  shutdown 127.0.0.1:2
+		1m35s  launch 127.0.0.1:2
+		1m35s  restart rolling() is over: its process was seen gone
+		1m35s  the end`)
+}
+
+// The end of the run heals what is in force, whether it comes as planned or early, and begins nothing more (F4).
+func TestTheEndHeals(t *testing.T) {
+	expectStory(t, play(t, 40*s, nil,
+		plan.Fault{Kind: "kill", Targets: leader, At: 30 * s},
+		plan.Fault{Kind: "pause", Targets: leader, At: 45 * s, Duration: s},
+	), `
+		30s  kill leader(orders/0) of "broker 1 (127.0.0.1:1)"; 
+		30s  kill 127.0.0.1:1
+		40s  launch 127.0.0.1:1
+		40s  kill leader(orders/0) is over: its process was seen gone
+		40s  the end`)
+}
+
+// A leader that is away for a moment is waited for; one that does not come is an error (F3).
+func TestWaitsForALeader(t *testing.T) {
+	expectStory(t, play(t, 100*s, nil,
+		plan.Fault{Kind: "pause", Targets: leader, At: 52 * s, Duration: s},
+		plan.Fault{Kind: "pause", Targets: []plan.Target{{Kind: "controller"}}, At: 10 * s, Duration: s},
+	), `
+		30s  pause controller() of ""; its target could not be found: after 20s: nobody to strike: there is no controller() now
+		55s  pause leader(orders/0) of "broker 1 (127.0.0.1:1)"; 
+		55s  pause 127.0.0.1:1
+		55s  resume 127.0.0.1:1
+		55s  pause leader(orders/0) is over: its process was seen stopped
+		55s  the end`)
+}
+
+// What cannot be applied is an event with an error, and what was half done is healed (F3, F4).
+func TestFailures(t *testing.T) {
+	no := errors.New("permission denied")
+	brokers := []plan.Target{{Kind: "brokers"}}
+	got := strings.Join(play(t, 100*s, map[string]error{"kill 127.0.0.1:2": no, "resume 127.0.0.1:1": no},
+		plan.Fault{Kind: "kill", Targets: brokers, At: 10 * s, RestartAfter: s},
+		plan.Fault{Kind: "pause", Targets: leader, At: 20 * s, Duration: s},
+		plan.Fault{Kind: "latency", Targets: leader, At: 30 * s, Duration: s, Delay: s},
+		plan.Fault{Kind: "slow_disk", Targets: leader, At: 40 * s, Duration: s},
+	), "\n")
+	for _, want := range []string{
+		"10s  launch 127.0.0.1:1", "it could not be applied: permission denied", "it could not be healed: permission denied",
+		"it could not be applied: no link that goes through a proxy of ours", "there is no way to apply slow_disk",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "launch 127.0.0.1:2") {
+		t.Errorf("a broker that was never killed is launched:\n%s", got)
+	}
+}

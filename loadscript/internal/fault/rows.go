@@ -1,0 +1,132 @@
+package fault
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/streambus/streambus/loadscript/internal/plan"
+)
+
+// Beat is one disturbance.
+type Beat struct {
+	At    time.Duration // since the first record was due
+	Until time.Duration // when it is healed
+	Fault *plan.Fault   // never "random": what was drawn
+	Turn  int           // how many beats of its row came before
+	Seed  uint64        // for targets that are drawn
+}
+
+// maxBeats bounds a row.
+const maxBeats = 100_000
+
+// Rows unfolds the faults of a run of the length end, one row for each in script order (F1).
+func Rows(faults []plan.Fault, seed uint64, end time.Duration) [][]Beat {
+	var rows [][]Beat
+	for i := range faults {
+		f := &faults[i]
+		rng := rand.New(rand.NewPCG(f.Seed, 0xfa17))
+		var row []Beat
+		for turn, at := range times(f, end) {
+			b := Beat{At: at, Fault: f, Turn: turn, Seed: seed + uint64(i)<<32 + uint64(turn)}
+			if f.Kind == "random" {
+				b.Fault = &f.Choices[rng.IntN(len(f.Choices))]
+			}
+			b.Until = min(at+lasts(b.Fault, end), end)
+			if f.Every > 0 {
+				b.Until = min(b.Until, at+f.Every) // F5
+			}
+			row = append(row, b)
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// times are the begins of a fault's beats.
+func times(f *plan.Fault, end time.Duration) (list []time.Duration) {
+	at := f.At
+	if at == 0 {
+		at = f.Every
+	}
+	for ; at < end && len(list) < maxBeats; at += f.Every {
+		list = append(list, at)
+		if f.Every <= 0 {
+			break
+		}
+	}
+	return list
+}
+
+// lasts is how long a fault stays, as far as the run goes.
+func lasts(f *plan.Fault, end time.Duration) time.Duration {
+	switch {
+	case f.Kind == "restart": // it lasts as long as it takes
+		return 0
+	case f.Kind == "rebalance":
+		return f.RejoinAfter
+	case f.Kind == "kill" && f.RestartAfter > 0:
+		return f.RestartAfter
+	case f.Kind == "kill":
+		return end
+	}
+	return f.Duration
+}
+
+// Name says what a fault is in a few words, as its script has it: "kill leader(payments/0)".
+func Name(f *plan.Fault) string {
+	if f.Kind == "rebalance" {
+		return "rebalance " + f.Group
+	}
+	var words []string
+	for _, t := range f.Targets {
+		words = append(words, targetName(t))
+	}
+	return f.Kind + " " + strings.Join(words, ", ")
+}
+
+func targetName(t plan.Target) string {
+	switch t.Kind {
+	case "leader", "follower":
+		return fmt.Sprintf("%s(%s/%d)", t.Kind, t.Topic, t.Partition)
+	case "coordinator":
+		return fmt.Sprintf("coordinator(%s)", t.Group)
+	case "broker":
+		return fmt.Sprintf("broker(%d)", t.ID)
+	case "client":
+		return fmt.Sprintf("client(%s)", t.Flow)
+	}
+	return t.Kind + "()"
+}
+
+// strength says how hard it strikes, with numbers.
+func strength(f *plan.Fault) string {
+	switch f.Kind {
+	case "latency":
+		s := plan.FormatDuration(f.Delay)
+		if f.Jitter > 0 {
+			s += " ± " + plan.FormatDuration(f.Jitter)
+		}
+		return s + " in each direction"
+	case "packet_loss":
+		return fmt.Sprintf("%v %% of the segments", f.Loss*100)
+	case "bandwidth":
+		return plan.FormatSize(f.Bandwidth) + "/s in each direction"
+	case "partition":
+		if f.Symmetric {
+			return "both directions"
+		}
+		return "what it sends is lost"
+	case "rebalance":
+		var s []string
+		if f.Leave > 0 {
+			s = append(s, fmt.Sprintf("%d leave", f.Leave))
+		}
+		if f.Join > 0 {
+			s = append(s, fmt.Sprintf("%d join", f.Join))
+		}
+		return strings.Join(s, ", ")
+	}
+	return ""
+}
