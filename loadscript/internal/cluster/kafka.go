@@ -64,7 +64,7 @@ func (c *Cluster) prepareKafka(ctx context.Context) error {
 		ports = append(ports, p)
 	}
 	if c.opts.Links && c.opts.Nodes > 1 {
-		c.peers = proxy.NewNet()
+		c.peers = proxy.NewNet(nil)
 		if err := c.linkKafka(ports); err != nil {
 			return err
 		}

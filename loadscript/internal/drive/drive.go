@@ -11,7 +11,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/streambus/streambus/loadscript/internal/fault"
 	"github.com/streambus/streambus/loadscript/internal/plan"
+	"github.com/streambus/streambus/loadscript/internal/proxy"
 	"github.com/streambus/streambus/loadscript/internal/report"
 )
 
@@ -39,6 +41,8 @@ type Options struct {
 	CPUShare   float64       // share of all cores above which the generator is too busy; default DefaultCPUShare
 	Security   Security      // how clients come in
 	Dial       Dial          // how clients reach brokers; nil: TCP, and TLS if Security says so
+	Control    fault.Control // of the brokers' processes; nil: they are not ours
+	Peers      *proxy.Net    // of the links between the brokers; nil: they are not ours
 }
 
 // Dial connects to a broker.

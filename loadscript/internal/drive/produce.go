@@ -111,7 +111,7 @@ func (s *scenario) openProducers() error {
 
 // producerOpts sets everything that franz-go has a default for and a plan has an opinion on.
 func (s *scenario) producerOpts(flow *plan.Produce, n int) []kgo.Opt {
-	opts := append(clientOpts(s.opts, fmt.Sprintf("produce-%d", n)),
+	opts := append(clientOpts(s.through(flowName("produce", flow.Topic.Name)), fmt.Sprintf("produce-%d", n)),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerLinger(flow.Linger),
 		kgo.ProducerBatchCompression(codec(flow.Compression)),

@@ -14,6 +14,7 @@ import (
 	"github.com/streambus/streambus/loadscript/internal/ledger"
 	"github.com/streambus/streambus/loadscript/internal/pace"
 	"github.com/streambus/streambus/loadscript/internal/plan"
+	"github.com/streambus/streambus/loadscript/internal/proxy"
 	"github.com/streambus/streambus/loadscript/internal/report"
 )
 
@@ -35,6 +36,9 @@ type scenario struct {
 	shards  []*shard
 	readers []*consumeFlow
 	meter   *meter
+
+	links  *proxy.Net // of the clients; nil: they connect directly
+	fronts map[string]*proxy.Front
 
 	limit    int64        // of in-flight records
 	inFlight atomic.Int64 // handed over and without an outcome
@@ -95,12 +99,18 @@ func (s *scenario) run(ctx context.Context) (report.Scenario, error) {
 	s.clock = s.epoch.Restart()
 	s.zeroNs.Store(s.clock.Unix(0))
 	stop := s.meter.start(work)
+	heal, err := s.strike(ctx)
+	if err != nil {
+		stop()
+		return result, err
+	}
 	s.offer(ctx)
+	heal()
 	s.settle(ctx)
 	s.converge(ctx)
 	stop()
 	s.stopClients(work)
-	err := s.verify(ctx)
+	err = s.verify(ctx)
 	s.judge(ctx, &result, err)
 	if died(s.opts.Dead) {
 		return result, nil // runAll says so
@@ -126,6 +136,9 @@ func (s *scenario) prepare(ctx context.Context) error {
 			plan: t, partitions: partitions, ours: ours, begin: begin, silence: make([]silence, partitions),
 			ledger: ledger.NewTopic(t.Name, partitions, s.runID, ledger.Options{Exclusive: ours, ProbeID: s.probeID}),
 		}
+	}
+	if err := s.openLinks(); err != nil {
+		return err
 	}
 	if err := s.openProducers(); err != nil {
 		return err
@@ -245,7 +258,12 @@ func (s *scenario) stopClients(ctx context.Context) {
 }
 
 // close frees what a phase that failed left behind; stopping twice does no harm.
-func (s *scenario) close() { s.stopClients(context.Background()) }
+func (s *scenario) close() {
+	s.stopClients(context.Background())
+	if s.links != nil {
+		s.links.Close()
+	}
+}
 
 // verify makes sure that each topic was read to its end by somebody, and closes the accounts.
 func (s *scenario) verify(ctx context.Context) error {

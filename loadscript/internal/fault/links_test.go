@@ -34,7 +34,7 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	b := &bench{net: proxy.NewNet(), began: make(chan string, 10)}
+	b := &bench{net: proxy.NewNet(nil), began: make(chan string, 10)}
 	t.Cleanup(b.net.Close)
 	front, err := b.net.Front("produce:orders", cluster.ListenAddrs())
 	if err != nil {

@@ -3,6 +3,7 @@ package fault
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,12 +29,12 @@ func Rows(faults []plan.Fault, seed uint64, end time.Duration) [][]Beat {
 		f := &faults[i]
 		rng := rand.New(rand.NewPCG(f.Seed, 0xfa17))
 		var row []Beat
-		for turn, at := range times(f, end) {
+		for turn, at := range f.Beats(end, maxBeats) {
 			b := Beat{At: at, Fault: f, Turn: turn, Seed: seed + uint64(i)<<32 + uint64(turn)}
 			if f.Kind == "random" {
 				b.Fault = &f.Choices[rng.IntN(len(f.Choices))]
 			}
-			b.Until = min(at+lasts(b.Fault, end), end)
+			b.Until = min(b.Fault.End(at, end), end)
 			if f.Every > 0 {
 				b.Until = min(b.Until, at+f.Every) // F5
 			}
@@ -44,34 +45,16 @@ func Rows(faults []plan.Fault, seed uint64, end time.Duration) [][]Beat {
 	return rows
 }
 
-// times are the begins of a fault's beats.
-func times(f *plan.Fault, end time.Duration) (list []time.Duration) {
-	at := f.At
-	if at == 0 {
-		at = f.Every
-	}
-	for ; at < end && len(list) < maxBeats; at += f.Every {
-		list = append(list, at)
-		if f.Every <= 0 {
-			break
+// NeedsLinks says whether any of the faults strikes links, so that clients have to go through proxies from the start: what
+// those cost is then the same inside of a fault and outside.
+func NeedsLinks(faults []plan.Fault) bool {
+	return slices.ContainsFunc(faults, func(f plan.Fault) bool {
+		switch f.Kind {
+		case "partition", "latency", "packet_loss", "bandwidth":
+			return true
 		}
-	}
-	return list
-}
-
-// lasts is how long a fault stays, as far as the run goes.
-func lasts(f *plan.Fault, end time.Duration) time.Duration {
-	switch {
-	case f.Kind == "restart": // it lasts as long as it takes
-		return 0
-	case f.Kind == "rebalance":
-		return f.RejoinAfter
-	case f.Kind == "kill" && f.RestartAfter > 0:
-		return f.RestartAfter
-	case f.Kind == "kill":
-		return end
-	}
-	return f.Duration
+		return NeedsLinks(f.Choices)
+	})
 }
 
 // Name says what a fault is in a few words, as its script has it: "kill leader(payments/0)".

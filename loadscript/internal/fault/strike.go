@@ -2,8 +2,10 @@ package fault
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"sync"
@@ -264,7 +266,7 @@ func (s *strike) confirm(ctx context.Context) error {
 // ping is ApiVersions in version 0, which everything that speaks Kafka answers, without having said who asks.
 const pingFrame = "\x00\x00\x00\x19\x00\x12\x00\x00\x00\x00\x00\x01\x00\x0floadscript-ping"
 
-// ping is the time of one round trip to whoever listens at addr, without the connection's.
+// ping is the time of one round trip to whoever listens at addr. The first answer is not counted: it waits for the connection.
 func ping(ctx context.Context, addr string, limit time.Duration) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -274,12 +276,20 @@ func ping(ctx context.Context, addr string, limit time.Duration) (time.Duration,
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // a read that nobody answers ends with ctx
-	begun := time.Now()
-	if _, err := conn.Write([]byte(pingFrame)); err != nil {
-		return 0, err
+	var took time.Duration
+	for range 2 {
+		begun := time.Now()
+		if _, err := conn.Write([]byte(pingFrame)); err != nil {
+			return 0, err
+		}
+		var size [4]byte
+		if _, err := io.ReadFull(conn, size[:]); err != nil {
+			return 0, err
+		}
+		if _, err := io.CopyN(io.Discard, conn, int64(binary.BigEndian.Uint32(size[:]))); err != nil {
+			return 0, err
+		}
+		took = max(time.Since(begun), 1)
 	}
-	if _, err := conn.Read(make([]byte, 4)); err != nil {
-		return 0, err
-	}
-	return max(time.Since(begun), 1), nil
+	return took, nil
 }

@@ -14,6 +14,13 @@ var (
 	hostFaults    = []string{"slow_disk", "disk_full", "clock_skew"}
 )
 
+// hostNeeds says what each host fault would need that no cluster here has.
+var hostNeeds = map[string]string{
+	"slow_disk":  "a broker that can be told to write slowly, or a delaying device below its data folder, which only root can make",
+	"disk_full":  "a data folder on a small file system of its own, which only root can mount",
+	"clock_skew": "a broker with a clock of its own, and the processes of a machine share one",
+}
+
 // TargetKinds are who can be struck.
 var TargetKinds = []string{"leader", "follower", "controller", "coordinator", "broker", "brokers", "random", "rolling", "client"}
 
@@ -331,6 +338,7 @@ type Ability struct {
 	Starts  int      // the most brokers that local(brokers = …) may ask for; 0 = the run starts none
 	Faults  []string // kinds that can be applied
 	Roles   []string // kinds of targets that can be found
+	Cuts    bool     // a broker can be cut off from all others, or there is only one
 	Instead string   // what would help: "run it with --cluster kafka:3"
 }
 
@@ -358,10 +366,20 @@ func (c *checker) possible(f *Fault, a Ability) {
 		c.possible(&f.Choices[i], a)
 	}
 	if f.Kind != "random" && !slices.Contains(a.Faults, f.Kind) {
-		c.add(f.Pos, "", fmt.Sprintf("fault.%s cannot be applied to %s", f.Kind, a.Name), a.Instead)
+		msg := fmt.Sprintf("fault.%s cannot be applied to %s", f.Kind, a.Name)
+		if needs, ok := hostNeeds[f.Kind]; ok {
+			c.add(f.Pos, "", msg+": it needs "+needs, "")
+			return
+		}
+		c.add(f.Pos, "", msg, a.Instead)
 		return
 	}
 	for _, t := range f.Targets {
+		if f.Kind == "partition" && t.Kind != "client" && !a.Cuts {
+			c.add(t.Pos, "", fmt.Sprintf("fault.partition must cut target.%s off from the other brokers as well, and on %s their links do not go through a proxy of this run", t.Kind, a.Name),
+				`fault.partition([target.client("produce:orders")], …) cuts a client off on any cluster; `+a.Instead)
+			continue
+		}
 		if !slices.Contains(a.Roles, t.Kind) {
 			c.add(t.Pos, "", fmt.Sprintf("target.%s cannot be found on %s", t.Kind, a.Name), a.Instead)
 		}

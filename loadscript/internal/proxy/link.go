@@ -127,17 +127,17 @@ func (l *Link) serve() {
 		case l.limit <- struct{}{}:
 			l.net.wg.Go(func() {
 				defer func() { <-l.limit }()
-				l.connect(c.(*net.TCPConn))
+				l.connect(c)
 			})
 		default:
-			reset(c.(*net.TCPConn))
+			reset(c)
 		}
 	}
 }
 
 // connect dials on behalf of a new connection and passes bytes until both sides are done. The kernel has answered the client
 // already, so a connection that could not come about is one that says nothing, or ends at once.
-func (l *Link) connect(client *net.TCPConn) {
+func (l *Link) connect(client net.Conn) {
 	ctx, cancel := context.WithCancel(l.net.ctx)
 	defer cancel()
 	if errors.Join(l.up.open(ctx), l.down.open(ctx)) != nil { // no handshake across a broken link
@@ -149,17 +149,21 @@ func (l *Link) connect(client *net.TCPConn) {
 		reset(client)
 		return
 	}
-	c, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", l.Upstream)
+	dialling, stop := context.WithTimeout(ctx, dialTimeout)
+	c, err := l.net.dial(dialling, "tcp", l.Upstream)
+	stop()
 	if err != nil {
 		reset(client)
 		return
 	}
-	newSession(ctx, cancel, l, client, c.(*net.TCPConn)).run()
+	newSession(ctx, cancel, l, client, c).run()
 }
 
 // reset ends a connection the hard way, as a host does where nobody listens.
-func reset(c *net.TCPConn) {
-	_ = c.SetLinger(0)
+func reset(c net.Conn) {
+	if t, ok := c.(*net.TCPConn); ok {
+		_ = t.SetLinger(0)
+	}
 	_ = c.Close()
 }
 
@@ -182,6 +186,7 @@ type Rule struct {
 
 // Net is a set of links and the rules that hold on them.
 type Net struct {
+	dial   Dial
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -191,9 +196,15 @@ type Net struct {
 	rules []*Rule
 }
 
-// NewNet makes an empty net. Close it.
-func NewNet() *Net {
-	n := &Net{}
+// Dial connects to an upstream: also to one that wants TLS, of which the frames would not be seen if it went through.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// NewNet makes an empty net, whose links dial by dial; nil is TCP. Close it.
+func NewNet(dial Dial) *Net {
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	n := &Net{dial: dial}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	return n
 }

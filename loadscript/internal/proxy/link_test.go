@@ -69,7 +69,7 @@ func frameOf(body []byte) []byte {
 // between is a link to upstream, and a connection through it.
 func between(t testing.TB, upstream string) (*Net, *Link, net.Conn) {
 	t.Helper()
-	n := NewNet()
+	n := NewNet(nil)
 	t.Cleanup(n.Close)
 	l, err := n.Between(1, 2, "127.0.0.1:0", upstream)
 	if err != nil {
@@ -248,7 +248,7 @@ func TestNobodyListensUpstream(t *testing.T) {
 		t.Fatal(err)
 	}
 	ln.Close()
-	n := NewNet()
+	n := NewNet(nil)
 	defer n.Close()
 	l, err := n.Between(1, 2, "127.0.0.1:0", ln.Addr().String())
 	if err != nil {
@@ -301,7 +301,7 @@ func kafka(t *testing.T, opts ...kgo.Opt) (*Net, *Front, *kgo.Client, func() []s
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	n := NewNet()
+	n := NewNet(nil)
 	t.Cleanup(n.Close)
 	front, err := n.Front("produce:orders", cluster.ListenAddrs()[:1])
 	if err != nil {
@@ -452,7 +452,7 @@ func FuzzFrames(f *testing.F) {
 			_, _ = c.Write(answer)
 			c.Close()
 		}()
-		n := NewNet()
+		n := NewNet(nil)
 		front, err := n.Front("f", []string{ln.Addr().String()})
 		if err != nil {
 			t.Skip(err)

@@ -29,8 +29,8 @@ type session struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	link   *Link
-	client *net.TCPConn
-	server *net.TCPConn
+	client net.Conn
+	server net.Conn
 
 	mu      sync.Mutex
 	pending []call // guarded by mu: requests passed on and not answered yet, the oldest first
@@ -42,7 +42,7 @@ type call struct {
 	key, version int16
 }
 
-func newSession(ctx context.Context, cancel context.CancelFunc, l *Link, client, server *net.TCPConn) *session {
+func newSession(ctx context.Context, cancel context.CancelFunc, l *Link, client, server net.Conn) *session {
 	return &session{ctx: ctx, cancel: cancel, link: l, client: client, server: server}
 }
 
@@ -69,7 +69,7 @@ func (s *session) run() {
 // pipe is one direction of a session.
 type pipe struct {
 	session  *session
-	src, dst *net.TCPConn
+	src, dst net.Conn
 	lane     *lane
 	in       *bufio.Reader
 	queue    chan parcel
@@ -120,7 +120,11 @@ func (p *pipe) write() {
 		p.session.cancel() // a broker that hangs up is done with both directions
 		return
 	}
-	_ = p.dst.CloseWrite() // answers to what was sent may still come
+	if half, ok := p.dst.(interface{ CloseWrite() error }); ok { // TCP and TLS can
+		_ = half.CloseWrite() // answers to what was sent may still come
+	} else {
+		p.session.cancel()
+	}
 }
 
 func (p *pipe) await(due time.Time) error {

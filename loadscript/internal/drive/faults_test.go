@@ -1,0 +1,149 @@
+package drive
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/streambus/streambus/loadscript/internal/cluster"
+	"github.com/streambus/streambus/loadscript/internal/plan"
+	"github.com/streambus/streambus/loadscript/internal/report"
+)
+
+// withFaults makes the run last for d and gives it faults.
+func withFaults(d time.Duration, faults ...plan.Fault) func(*plan.Scenario) {
+	return func(sc *plan.Scenario) {
+		sc.Stages = []plan.Stage{{Kind: "hold", Name: "steady", Duration: d, From: 500, To: 500}}
+		sc.Faults = faults
+		sc.Drain = 30 * time.Second
+	}
+}
+
+var everyBroker = []plan.Target{{Kind: "brokers"}}
+
+// faultEvents are the events of faults, in order of time.
+func faultEvents(sc report.Scenario) (list []report.Event) {
+	for _, e := range sc.Events {
+		if e.Kind == "fault" {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// Latency on the clients' links is in the latencies, is over when its time is, and costs no record.
+func TestLatencyFault(t *testing.T) {
+	t.Parallel()
+	res := run(t, fake(t), load(withGroup(1), withFaults(1500*time.Millisecond,
+		plan.Fault{Kind: "latency", Targets: everyBroker, At: 300 * time.Millisecond, Duration: 600 * time.Millisecond, Delay: 60 * time.Millisecond})))
+	expect(t, res, plan.ExitPass)
+	sc := res.Scenarios[0]
+	events := faultEvents(sc)
+	if len(events) != 1 || events[0].EndNs < int64(900*time.Millisecond) || !strings.Contains(events[0].Detail, "pings took from 1") {
+		t.Errorf("events %+v: want one, over after 900ms, of which a ping of 120ms or more was seen", events)
+	}
+	if l := sc.Metrics[0].Whole; l.MaxNs < int64(120*time.Millisecond) {
+		t.Errorf("latencies up to %s: 60ms there and back are not in them", time.Duration(l.MaxNs))
+	}
+	if len(sc.Recoveries) != 1 || !strings.Contains(strings.Join(sc.Notes, "\n"), "proxies") {
+		t.Errorf("recoveries %+v, notes %q", sc.Recoveries, sc.Notes)
+	}
+}
+
+// A group whose only reader is cut off reads what it has missed once it is back.
+func TestCutOffReader(t *testing.T) {
+	t.Parallel()
+	res := run(t, fake(t), load(withGroup(1), withFaults(1500*time.Millisecond, plan.Fault{
+		Kind: "partition", Symmetric: true, At: 200 * time.Millisecond, Duration: 700 * time.Millisecond,
+		Targets: []plan.Target{{Kind: "client", Flow: "consume:orders:billing"}},
+	})))
+	expect(t, res, plan.ExitPass)
+	if e := faultEvents(res.Scenarios[0]); len(e) != 1 || e[0].Target != "client consume:orders:billing" || !strings.Contains(e[0].Detail, "no ping came through") {
+		t.Errorf("events %+v", e)
+	}
+}
+
+func TestRebalanceFault(t *testing.T) {
+	t.Parallel()
+	res := run(t, fake(t), load(withGroup(2), withFaults(1500*time.Millisecond,
+		plan.Fault{Kind: "rebalance", Group: "billing", Leave: 1, At: 300 * time.Millisecond, RejoinAfter: 500 * time.Millisecond})))
+	expect(t, res, plan.ExitPass)
+	sc := res.Scenarios[0]
+	if e := faultEvents(sc); len(e) != 1 || e[0].EndNs == 0 {
+		t.Errorf("events %+v", e)
+	}
+	rebalances := 0
+	for _, e := range sc.Events {
+		if e.Kind == "rebalance" {
+			rebalances++
+		}
+	}
+	if rebalances == 0 {
+		t.Errorf("nobody noticed that a member left and came back: %+v", sc.Events)
+	}
+}
+
+// A fault that could not be applied makes the run invalid: what it measured is not what the script says.
+func TestFaultThatCannotBeApplied(t *testing.T) {
+	t.Parallel()
+	res := run(t, fake(t), load(withFaults(500*time.Millisecond, plan.Fault{Kind: "kill", Targets: everyBroker, At: 100 * time.Millisecond})))
+	expect(t, res, plan.ExitInvalid)
+	if e := faultEvents(res.Scenarios[0]); len(e) != 2 || !strings.Contains(e[1].Error, "not ours to stop") {
+		t.Errorf("events %+v", e)
+	}
+}
+
+// streambus builds the broker and starts one.
+func streambus(t *testing.T) *cluster.Cluster {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "streambus")
+	if out, err := exec.Command("go", "build", "-o", binary, "../../../broker/cmd/streambus").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	log := filepath.Join(t.TempDir(), "broker.log")
+	c, err := cluster.Start(t.Context(), cluster.Options{Binary: binary, Dir: t.TempDir(), Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Stop()
+		if text, err := os.ReadFile(log); t.Failed() && err == nil {
+			t.Logf("the broker's log:\n%s", text)
+		}
+	})
+	return c
+}
+
+// A broker that is killed, frozen and shut down under load comes back each time and has lost nothing that it acknowledged.
+func TestBrokerIsKilledAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	c := streambus(t)
+	p := load(withGroup(2), withFaults(5*time.Second,
+		plan.Fault{Kind: "kill", Targets: []plan.Target{{Kind: "leader", Topic: "orders"}}, At: 500 * time.Millisecond, RestartAfter: 500 * time.Millisecond},
+		plan.Fault{Kind: "pause", Targets: []plan.Target{{Kind: "coordinator", Group: "billing"}}, At: 2500 * time.Millisecond, Duration: 500 * time.Millisecond},
+		plan.Fault{Kind: "restart", Targets: []plan.Target{{Kind: "controller"}}, At: 4 * time.Second},
+	))
+	res := Run(t.Context(), p, Options{
+		Brokers: c.Addrs(), Control: c, Dead: c.Dead(), Note: t.Logf, LagFloor: time.Hour, CPUShare: 100,
+	})
+	expect(t, res, plan.ExitPass)
+	sc := res.Scenarios[0]
+	events := faultEvents(sc)
+	if len(events) != 3 {
+		t.Fatalf("events %+v, want three", events)
+	}
+	for i, seen := range []string{"seen gone", "seen stopped", "seen gone"} {
+		if e := events[i]; !strings.Contains(e.Detail, seen) || !strings.HasPrefix(e.Target, "broker 1 (") || e.EndNs == 0 {
+			t.Errorf("event %+v: want one that was %s", e, seen)
+		}
+	}
+	if sc.Ledger[0].Acked != 2500 || sc.Ledger[0].Lost != 0 || !sc.Drain.Converged {
+		t.Errorf("ledger %+v, drain %+v: want all 2,500 records acknowledged and read", sc.Ledger[0], sc.Drain)
+	}
+	if len(sc.Recoveries) != 3 || sc.Peaks["unavailable_ns"] < float64(400*time.Millisecond) {
+		t.Errorf("recoveries %+v, unavailable for %s: want three, and half a second", sc.Recoveries, time.Duration(sc.Peaks["unavailable_ns"]))
+	}
+}
