@@ -83,7 +83,7 @@ func (r *Recorder) Second(row Second, latencies map[string]*hist.Histogram) {
 	r.rows++
 	stage := "drain"
 	if r.planned != nil {
-		stage = plannedStage(r.planned, time.Duration(row.TNs-row.WidthNs))
+		stage = PlannedStage(r.planned, time.Duration(row.TNs-row.WidthNs))
 	}
 	r.series.do(func(w io.Writer) error { return writeCSVRow(w, csvRow(r.scenario, stage, row)) })
 	for metric, h := range latencies {
@@ -121,8 +121,8 @@ func (r *Recorder) closeInterval(end time.Duration) {
 	r.begin = end
 }
 
-// plannedStage names the stage that holds the moment; "drain" after the last.
-func plannedStage(s *plan.Scenario, at time.Duration) string {
+// PlannedStage names the stage that holds the moment; "drain" after the last.
+func PlannedStage(s *plan.Scenario, at time.Duration) string {
 	if s.Executor != nil {
 		return s.Executor.Kind
 	}
