@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -102,30 +103,38 @@ Exit codes: 0 passed, 99 a threshold failed, 96 an invariant was violated, 95 th
 cluster could not be reached, 104 bad flags, 105 stopped by a signal, 107 the script is wrong.`
 
 func newRun(stdout, stderr io.Writer) *cobra.Command {
-	f, secure := &scriptFlags{}, &securityFlags{}
+	f, secure, many := &scriptFlags{}, &securityFlags{}, &manyRuns{}
 	opts := &runOptions{Stdout: stdout, Stderr: stderr}
 	cmd := scriptCommand("run SCRIPT [flags]", "Run a script against a cluster", runLong,
 		`  loadscript run scripts/smoke.star
   loadscript run scripts/spike.star --duration 2m --rate 5k/s --spike-rate 50k/s
   loadscript run scripts/spike.star --brokers host1:9092,host2:9092 --out results/today
+  loadscript run scripts/latency.star --ab base=./old,cand=bin/streambus
   loadscript run scripts/spike.star --help`, stdout, stderr, f, func(cmd *cobra.Command, cl commandLine) error {
-			return run(cmd, cl, f, secure, opts)
+			return run(cmd, cl, f, secure, many, opts)
 		})
 	flags := cmd.Flags()
 	flags.StringVarP(&opts.Out, "out", "o", "", "`folder` for the report (default loadscript-results/SCRIPT-TIME)")
 	flags.BoolVarP(&opts.Quiet, "quiet", "q", false, "no progress, only the verdict")
-	flags.StringVar(&opts.Format, "format", "text", "how the verdict is printed: `text|json`")
+	flags.StringVar(&opts.Format, "format", "text", "how the verdict is printed: `text|json|kafka-perf`, the last as kafka-producer-perf-test's final line")
+	flags.StringVar(&opts.Live.Prometheus, "prometheus", "", "serve the run's metrics at http://`host:port`/metrics while it goes")
+	flags.StringVar(&opts.Live.RemoteWrite, "remote-write", "", "send the run's metrics to this remote-write `URL` of Prometheus")
+	flags.IntVar(&many.repeat, "repeat", 0, "run `N` times, into OUT/1, OUT/2, … (with --ab: of each side, 10 if not given)")
+	flags.StringVar(&many.ab, "ab", "", "two streambus binaries in turns, compared at the end: `base=PATH,cand=PATH`")
 	flags.StringVar(&opts.Streambus, "streambus", "", "`path` of the streambus binary, for the broker of its own")
 	secure.add(flags)
 	return cmd
 }
 
-func run(cmd *cobra.Command, cl commandLine, f *scriptFlags, secure *securityFlags, opts *runOptions) error {
+func run(cmd *cobra.Command, cl commandLine, f *scriptFlags, secure *securityFlags, many *manyRuns, opts *runOptions) error {
 	path, settings, err := oneScript(cmd, cl, f)
 	if err != nil {
 		return err
 	}
-	if err := checkFormat(opts.Format); err != nil {
+	if err := checkFormat(opts.Format, "kafka-perf"); err != nil {
+		return err
+	}
+	if err := many.check(cmd.Flags()); err != nil {
 		return err
 	}
 	l, err := load(cmd.Context(), cmd, path, f, settings, opts.Stderr)
@@ -143,15 +152,20 @@ func run(cmd *cobra.Command, cl commandLine, f *scriptFlags, secure *securityFla
 		base := strings.TrimSuffix(filepath.Base(path), ".star")
 		opts.Out = filepath.Join("loadscript-results", base+"-"+time.Now().Format("20060102-150405"))
 	}
-	if code := runPlan(cmd.Context(), l.plan, *opts); code != plan.ExitPass {
+	opts.Sources = sources(path)
+	drive := runPlan
+	if many.asked() {
+		drive = many.run
+	}
+	if code := drive(cmd.Context(), l.plan, *opts); code != plan.ExitPass {
 		return &exit{code: code}
 	}
 	return nil
 }
 
-func checkFormat(format string) error {
-	if format != "text" && format != "json" {
-		return usagef("--format %s: must be text or json", format)
+func checkFormat(format string, more ...string) error {
+	if !slices.Contains(append(more, "text", "json"), format) {
+		return usagef("--format %s: must be %s", format, strings.Join(append([]string{"text or json"}, more...), " or "))
 	}
 	return nil
 }

@@ -25,7 +25,10 @@ type runOptions struct {
 	Only      string   // name of the one scenario to drive; the plan is cut down to it already
 	Seed      *uint64  // --seed; already written into every scenario of the plan
 	Quiet     bool     // no progress, only the verdict
-	Format    string   // "text" or "json": how the verdict is printed on Stdout
+	Format    string   // "text", "json" or "kafka-perf": how the verdict is printed on Stdout
+	Brief     bool     // a line instead of the verdict: one run of many
+	Live      liveOptions
+	Sources   []report.Source // of the plan
 	Security  drive.Security
 	Streambus string // path of the streambus binary for the embedded cluster; empty = look for it
 	Stdout    io.Writer
@@ -37,10 +40,20 @@ const brokerLog = "broker.log"
 
 // runPlan drives the plan and returns the verdict. ctx ends on the first signal: what was measured is still reported.
 func runPlan(ctx context.Context, p *plan.Plan, opts runOptions) plan.ExitCode {
+	res, code := measure(ctx, p, opts)
+	if res == nil {
+		return code
+	}
+	return plan.Worse(code, deliver(res, opts))
+}
+
+// measure drives the plan. Without results nothing was driven, and the code says why. With them the code is that of the outputs
+// that are written as the run goes; the verdict's is in the results.
+func measure(ctx context.Context, p *plan.Plan, opts runOptions) (*report.Results, plan.ExitCode) {
 	if opts.Out != "" {
 		if err := os.MkdirAll(opts.Out, 0o755); err != nil {
 			fmt.Fprintf(opts.Stderr, "loadscript: the results folder: %v\n", err)
-			return plan.ExitConfig
+			return nil, plan.ExitConfig
 		}
 	}
 	progress := report.NewProgress(opts.Stderr, width(opts.Stderr), colored(opts.Stderr))
@@ -52,18 +65,24 @@ func runPlan(ctx context.Context, p *plan.Plan, opts runOptions) plan.ExitCode {
 	if !opts.Quiet {
 		options.Progress = progress.Show
 	}
+	out, err := openOutputs(p, opts, progress.Note)
+	if err != nil {
+		fmt.Fprintf(opts.Stderr, "loadscript: %v\n", err)
+		return nil, plan.ExitConfig
+	}
+	defer out.close(opts.Stderr) // a second time does nothing
+	options.Sink = out.sink
 	var own *cluster.Cluster
 	if len(opts.Brokers) == 0 {
-		var err error
 		if own, err = startBroker(ctx, opts, progress); err != nil {
 			fmt.Fprintf(opts.Stderr, "loadscript: %v\n", err)
 			switch {
 			case ctx.Err() != nil:
-				return plan.ExitSignal
+				return nil, plan.ExitSignal
 			case errors.Is(err, cluster.ErrNoBinary):
-				return plan.ExitConfig
+				return nil, plan.ExitConfig
 			}
-			return plan.ExitUnreachable
+			return nil, plan.ExitUnreachable
 		}
 		defer own.Stop()
 		options.Brokers, options.BrokerPID, options.Dead = own.Addrs(), own.Nodes()[0].PID, own.Dead()
@@ -83,7 +102,8 @@ func runPlan(ctx context.Context, p *plan.Plan, opts runOptions) plan.ExitCode {
 			progress.Note("the broker did not end within 10 s of SIGTERM and was killed")
 		}
 	}
-	return deliver(res, opts)
+	res.Version, res.Sources = programVersion(), opts.Sources
+	return res, out.close(opts.Stderr)
 }
 
 // startBroker starts the embedded broker; its log goes to the results folder.
@@ -108,19 +128,24 @@ func deliver(res *report.Results, opts runOptions) plan.ExitCode {
 	var files []string
 	if opts.Out != "" {
 		if err := report.WriteFiles(opts.Out, res); err != nil {
-			fmt.Fprintf(opts.Stderr, "loadscript: %v\n", err)
+			fmt.Fprintf(opts.Stderr, "loadscript: the report is not whole: %s; the verdict below is\n", fileTrouble(err))
 			code = plan.Worse(code, plan.ExitInternal)
 		} else {
 			files = []string{
 				"report   " + filepath.Join(opts.Out, report.PageFile),
-				"results  " + filepath.Join(opts.Out, report.ResultsFile) + ", " + report.SeriesFile,
+				"results  " + filepath.Join(opts.Out, report.ResultsFile) + ", " + report.SeriesFile + ", " + report.LatencyFile + ", …",
 			}
 		}
 	}
 	var err error
-	if opts.Format == "json" {
+	switch {
+	case opts.Brief:
+		err = report.WriteBrief(opts.Stdout, res, opts.Out, colored(opts.Stdout))
+	case opts.Format == "json":
 		err = report.WriteJSON(opts.Stdout, res)
-	} else {
+	case opts.Format == "kafka-perf":
+		err = report.WriteKafkaPerf(opts.Stdout, res)
+	default:
 		err = report.WriteVerdict(opts.Stdout, res, files, colored(opts.Stdout))
 	}
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -113,4 +114,60 @@ func (r *Row) finding() string {
 		return fmt.Sprintf("~ %s, could have seen %.1f%%", pValue(*r.Holm), 100**r.Seen)
 	}
 	return string(r.Outcome) + " " + pValue(*r.Holm)
+}
+
+// groupRows are the medians of one group, by scenario.
+func groupRows(g *Group) (rows []Row) {
+	for i := range g.Runs[0].Scenarios {
+		for j := range metrics {
+			if r, ok := newRow(g, g, g.Runs[0].Scenarios[i].Name, &metrics[j]); ok {
+				rows = append(rows, r)
+			}
+		}
+	}
+	return rows
+}
+
+// WriteGroup prints the medians of repeated runs.
+func WriteGroup(w io.Writer, g Group) error {
+	inf := info(&g)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s, %d passed\n", g.Label, count(len(g.Runs), "run"), inf.Passed)
+	if inf.Invalid > 0 {
+		fmt.Fprintf(&b, "note: %d of them are invalid measurements; their numbers are in here\n", inf.Invalid)
+	}
+	scenario := ""
+	tw := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+	for _, r := range groupRows(&g) {
+		if r.Scenario != scenario {
+			_ = tw.Flush() // into memory
+			scenario = r.Scenario
+			fmt.Fprintf(&b, "\nscenario %s\n", scenario)
+			fmt.Fprintln(tw, "  metric\tmedian\t95% CI\tleast\tmost")
+		}
+		fmt.Fprintf(tw, "  %s\t%s\t%s\t%s\t%s\n", r.Metric, r.median(&r.A), r.interval(&r.A), r.show(slices.Min(r.A.Values)), r.show(slices.Max(r.A.Values)))
+	}
+	_ = tw.Flush() // into memory
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// WriteGroupJSON prints the medians of repeated runs for programs.
+func WriteGroupJSON(w io.Writer, g Group) error {
+	type row struct {
+		Scenario string `json:"scenario"`
+		Metric   string `json:"metric"`
+		Summary
+	}
+	out := struct {
+		GroupInfo
+		Rows []row `json:"rows"`
+	}{GroupInfo: info(&g)}
+	for _, r := range groupRows(&g) {
+		out.Rows = append(out.Rows, row{r.Scenario, r.Metric, r.A})
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", " ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(out)
 }

@@ -246,3 +246,32 @@ func (t *text) checks(s *Scenario) {
 		t.line("  %s  %s", t.paint.dim("note"), n)
 	}
 }
+
+// WriteBrief prints a line per scenario, for one run of many; dir is where its files are.
+func WriteBrief(w io.Writer, r *Results, dir string, color bool) error {
+	p := paint(color)
+	mark := p.good("PASS")
+	if !r.Verdict.Pass {
+		mark = p.bad(fmt.Sprintf("FAIL %d", r.Verdict.ExitCode))
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s  %s", mark, dir)
+	for i := range r.Scenarios {
+		s := &r.Scenarios[i]
+		fmt.Fprintf(&b, "\n  %s: ", s.Name)
+		if !s.Ran {
+			fmt.Fprintf(&b, "did not run: %s", s.Error)
+			continue
+		}
+		fmt.Fprintf(&b, "%s of %s", FormatRate(s.Totals.AckedRate), FormatRate(s.Totals.OfferedRate))
+		if m := s.metric("produce.latency"); m != nil {
+			fmt.Fprintf(&b, ", p50 %s, p99 %s", m.Whole.cell(0), m.Whole.cell(2))
+		}
+	}
+	for _, reason := range r.Verdict.Reasons {
+		fmt.Fprintf(&b, "\n  %s", reason)
+	}
+	b.WriteByte('\n')
+	_, err := io.WriteString(w, b.String())
+	return err
+}
