@@ -33,8 +33,8 @@ type outputs struct {
 }
 
 // openOutputs opens what the options ask for. Failing now is kinder than after the run.
-func openOutputs(p *plan.Plan, opts runOptions, note func(string)) (o *outputs, err error) {
-	o = &outputs{}
+func openOutputs(p *plan.Plan, opts runOptions, note func(string)) (_ *outputs, err error) {
+	o := &outputs{}
 	var tee report.Tee
 	defer func() {
 		if err != nil {
