@@ -84,7 +84,7 @@ func (p *Progress) erase(b *strings.Builder) {
 func (p *Progress) write(s string) { _, _ = io.WriteString(p.w, s) }
 
 func (p *Progress) showPlain(s Snapshot) {
-	key := s.Scenario + "/" + s.Phase + "/" + s.Stage
+	key := s.Scenario + "/" + s.Phase + "/" + s.Stage + "/" + s.Fault
 	if key == p.last.key && s.Elapsed-p.last.elapsed < plainEvery {
 		return
 	}
@@ -99,7 +99,11 @@ func (p *Progress) showPlain(s Snapshot) {
 	if s.Reads {
 		text += ", lag " + formatCount(s.Lag)
 	}
-	p.write(fmt.Sprintf("%s, errors %s, dropped %s\n", text, formatCount(s.Errors), formatCount(s.Dropped)))
+	text += fmt.Sprintf(", errors %s, dropped %s", formatCount(s.Errors), formatCount(s.Dropped))
+	if s.Fault != "" {
+		text += ", fault: " + s.Fault
+	}
+	p.write(text + "\n")
 }
 
 func where(s Snapshot) string {
@@ -129,7 +133,7 @@ func (p *Progress) lines(s Snapshot) []string {
 	lines := []string{
 		head,
 		fmt.Sprintf("  %s%s %3.0f%%  %s, %s left", strings.Repeat("█", full), p.paint.dim(strings.Repeat("░", bar-full)), share*100, clock(min(s.Elapsed, s.Total)), clock(left)),
-		fmt.Sprintf("  offered %s  achieved %s", FormatRate(s.Offered), FormatRate(s.Achieved)),
+		fmt.Sprintf("  offered %s  %s", FormatRate(s.Offered), p.against(s)),
 		fmt.Sprintf("  p50 %s  p99 %s  in flight %s", FormatLatency(int64(s.P50)), FormatLatency(int64(s.P99)), formatCount(s.InFlight)),
 	}
 	if s.Reads {
@@ -140,7 +144,25 @@ func (p *Progress) lines(s Snapshot) []string {
 	if s.Errors+s.Dropped > 0 {
 		errors = p.paint.bad(errors)
 	}
-	return append(lines, errors)
+	lines = append(lines, errors)
+	if s.Fault != "" {
+		lines = append(lines, "  "+p.paint.with("33;1", "fault in force: "+s.Fault))
+	}
+	return lines
+}
+
+// against colors what was achieved by how much of the plan it is.
+func (p *Progress) against(s Snapshot) string {
+	text := "achieved " + FormatRate(s.Achieved)
+	if s.Offered <= 0 {
+		return text
+	}
+	share := s.Achieved / s.Offered
+	text += fmt.Sprintf(" (%.0f%%)", 100*share)
+	if share < .9 {
+		return p.paint.bad(text)
+	}
+	return text
 }
 
 func clock(d time.Duration) string { return plan.FormatDuration(d.Round(time.Second)) }

@@ -274,11 +274,15 @@ func TestPlainProgress(t *testing.T) {
 		}
 		p.Show(snapshot(time.Duration(i)*time.Second, stage))
 	}
+	struck := snapshot(12*time.Second, "peak")
+	struck.Fault = "kill leader(orders/0)"
+	p.Show(struck)
 	p.Note("something happened")
 	p.Done()
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
-	// preparing; 1 s; 6 s (5 s later); 8 s (new stage); the note
-	if len(lines) != 5 || strings.Contains(b.String(), "\x1b") || !strings.Contains(lines[3], "peak 8s of 1m") || lines[4] != "loadscript: something happened" {
+	// preparing; 1 s; 6 s (5 s later); 8 s (new stage); 12 s (a fault); the note
+	if len(lines) != 6 || strings.Contains(b.String(), "\x1b") || !strings.Contains(lines[3], "peak 8s of 1m") ||
+		!strings.HasSuffix(lines[4], ", fault: kill leader(orders/0)") || lines[5] != "loadscript: something happened" {
 		t.Errorf("%d lines:\n%s", len(lines), b.String())
 	}
 }
@@ -296,6 +300,17 @@ func TestTerminalProgressRedrawsItself(t *testing.T) {
 			t.Errorf("a line of %d columns on a terminal of 60: %q", n, l)
 		}
 	}
+	if !strings.Contains(b.String(), "achieved 998/s (100%)") {
+		t.Errorf("the rate is not held against the plan: %q", b.String())
+	}
+	b.Reset()
+	struck := snapshot(11*time.Second, "before")
+	struck.Fault = "kill leader(orders/0)"
+	p.Show(struck)
+	if !strings.Contains(b.String(), "fault in force: kill leader(orders/0)") || strings.Count(b.String(), "\n") != first+1 {
+		t.Errorf("no fault: %q", b.String())
+	}
+	first = strings.Count(b.String(), "\n")
 	b.Reset()
 	p.Show(snapshot(11*time.Second, "before"))
 	if !strings.HasPrefix(b.String(), fmt.Sprintf("\x1b[%dA\r\x1b[J", first)) {
@@ -303,7 +318,7 @@ func TestTerminalProgressRedrawsItself(t *testing.T) {
 	}
 	b.Reset()
 	p.Done()
-	if b.String() != fmt.Sprintf("\x1b[%dA\r\x1b[J", first) {
+	if b.String() != fmt.Sprintf("\x1b[%dA\r\x1b[J", first-1) { // the last picture had no fault
 		t.Errorf("Done left something: %q", b.String())
 	}
 }
