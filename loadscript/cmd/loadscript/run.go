@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -127,13 +128,15 @@ func deliver(res *report.Results, opts runOptions) plan.ExitCode {
 	code := plan.ExitCode(res.Verdict.ExitCode)
 	var files []string
 	if opts.Out != "" {
-		if err := report.WriteFiles(opts.Out, res); err != nil {
+		dir, err := writeFiles(opts.Out, res)
+		if err != nil {
 			fmt.Fprintf(opts.Stderr, "loadscript: the report is not whole: %s; the verdict below is\n", fileTrouble(err))
 			code = plan.Worse(code, plan.ExitInternal)
-		} else {
+		}
+		if dir != "" {
 			files = []string{
-				"report   " + filepath.Join(opts.Out, report.PageFile),
-				"results  " + filepath.Join(opts.Out, report.ResultsFile) + ", " + report.SeriesFile + ", " + report.LatencyFile + ", …",
+				"report   " + filepath.Join(dir, report.PageFile),
+				"results  " + filepath.Join(dir, report.ResultsFile) + ", " + report.SeriesFile + ", " + report.LatencyFile + ", …",
 			}
 		}
 	}
@@ -153,6 +156,27 @@ func deliver(res *report.Results, opts runOptions) plan.ExitCode {
 		code = plan.Worse(code, plan.ExitInternal)
 	}
 	return code
+}
+
+// writeFiles writes the files into dir or, where that fails, into a fresh temporary folder: a run may have taken hours. It
+// returns where they are, empty if nowhere, and what went wrong.
+func writeFiles(dir string, res *report.Results) (string, error) {
+	err := report.WriteFiles(dir, res)
+	if err == nil {
+		return dir, nil
+	}
+	advice := ""
+	if errors.Is(err, syscall.ENOSPC) {
+		advice = "; make room, or give --out a folder on another disk"
+	}
+	spare, tempErr := os.MkdirTemp("", "loadscript-results-")
+	if tempErr == nil {
+		tempErr = report.WriteFiles(spare, res)
+	}
+	if tempErr != nil {
+		return "", fmt.Errorf("%w%s; nor could they be kept in a temporary folder: %w", err, advice, tempErr)
+	}
+	return spare, fmt.Errorf("%w%s; this time they are in %s", err, advice, spare)
 }
 
 // width is the number of columns of a terminal, 0 for anything else.
