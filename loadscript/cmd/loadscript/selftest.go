@@ -68,6 +68,7 @@ var trials = []trial{
 	{mock.Garble, "no_corruption", withReader},
 	{mock.KeepRefused, "no_phantoms", nil},
 	{mock.Misplace, "consistent_offsets", withReader},
+	{mock.Forget, "committed_offsets", withReader},
 }
 
 // selftestPlan is 1,000 records a second for 1.5 s, verified in every way.
@@ -81,7 +82,7 @@ func selftestPlan(change func(*plan.Scenario)) *plan.Plan {
 		}},
 		Stages:   []plan.Stage{{Kind: "hold", Name: "steady", Duration: 1500 * time.Millisecond, From: 1000, To: 1000}},
 		Arrivals: plan.Uniform, Drain: 5 * time.Second, Seed: 1,
-		Verify: []plan.Invariant{plan.NoLoss, plan.NoDuplicates, plan.InOrder, plan.NoCorruption},
+		Verify: []plan.Invariant{plan.NoLoss, plan.NoDuplicates, plan.InOrder, plan.NoCorruption, plan.CommittedOffsets},
 	}
 	if change != nil {
 		change(&sc)
@@ -92,6 +93,7 @@ func selftestPlan(change func(*plan.Scenario)) *plan.Plan {
 func withReader(sc *plan.Scenario) {
 	sc.Consume = []plan.Consume{{
 		Topic: sc.Produce[0].Topic, Group: "readers", Members: 2, Isolation: "read_uncommitted", Start: "earliest",
+		Commit: plan.Commit{Kind: "every", Every: 200 * time.Millisecond},
 	}}
 }
 

@@ -14,7 +14,7 @@ import (
 // Misdeed is what the broker does wrong.
 type Misdeed string
 
-// The misdeeds. All but ShowAborted happen once, at the produce request that Options.At says. Producers must not be idempotent
+// The misdeeds. All but ShowAborted and Forget happen once, at the produce request that Options.At says. Producers must not be idempotent
 // (but for Freeze and ShowAborted): kfake would notice the holes in their numbering.
 const (
 	Honest      Misdeed = ""             // nothing
@@ -27,6 +27,7 @@ const (
 	Misplace    Misdeed = "misplace"     // stores a batch, and names another one's offset in its confirmation
 	KeepRefused Misdeed = "keep refused" // refuses a batch and stores it all the same
 	ShowAborted Misdeed = "show aborted" // serves readers with read_committed what belongs to aborted transactions
+	Forget      Misdeed = "forget"       // confirms what groups commit, and keeps only the first commit of each partition
 	Freeze      Misdeed = "freeze"       // does nothing at all for Options.Pause
 )
 
@@ -104,6 +105,8 @@ func Start(opts Options) (*Broker, error) {
 		b.atProduce(b.keepRefused)
 	case ShowAborted:
 		b.showAborted()
+	case Forget:
+		b.forget()
 	case Freeze:
 		b.atProduce(b.freeze)
 	default:
