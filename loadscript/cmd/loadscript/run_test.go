@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -108,6 +110,101 @@ func TestRunPlanWithoutBinary(t *testing.T) {
 	code := runPlan(t.Context(), tinyPlan(), runOptions{Streambus: "/nowhere/streambus", Out: t.TempDir(), Stdout: &out, Stderr: &errs})
 	if code != plan.ExitConfig || !strings.Contains(errs.String(), "no streambus binary") {
 		t.Errorf("exit code %d: %s", code, errs.String())
+	}
+}
+
+// A broker that goes away for good: what it acknowledged until then is in the report, and the verdict says what to look at.
+func TestRunPlanWhenBrokersGoAway(t *testing.T) {
+	t.Parallel()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := tinyPlan()
+	p.Scenarios[0].Stages[0].Duration = 2 * time.Second
+	p.Scenarios[0].Drain = time.Second
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for stored := int64(0); stored < 200; time.Sleep(5 * time.Millisecond) {
+			stored = 0
+			for _, info := range c.PartitionInfos("orders") {
+				stored += info.HighWatermark
+			}
+		}
+		c.Close()
+	})
+	defer wg.Wait()
+	var out, errs bytes.Buffer
+	dir := t.TempDir()
+	code := runPlan(t.Context(), p, runOptions{Brokers: c.ListenAddrs(), Out: dir, Format: "text", Quiet: true, Stdout: &out, Stderr: &errs})
+	if code != plan.ExitUnreachable || !strings.Contains(out.String(), "is the broker running") || !strings.Contains(out.String(), "not verified") {
+		t.Errorf("exit code %d\n%s%s", code, out.String(), errs.String())
+	}
+	var res report.Results
+	if text, err := os.ReadFile(filepath.Join(dir, report.ResultsFile)); err != nil || json.Unmarshal(text, &res) != nil || res.Scenarios[0].Totals.Acked < 100 {
+		t.Errorf("the results so far are not kept: %v", err)
+	}
+}
+
+// A login that is right, and one that is not.
+func TestRunPlanWithAWrongPassword(t *testing.T) {
+	t.Parallel()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-256", "alice", "secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for password, want := range map[string]struct {
+		code plan.ExitCode
+		text string
+	}{
+		"secret": {plan.ExitPass, "300 acknowledged, 0 lost"},
+		"guess":  {plan.ExitUnreachable, `the login of "alice"`},
+	} {
+		file := filepath.Join(t.TempDir(), "password")
+		if err := os.WriteFile(file, []byte(password+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		flags := securityFlags{mechanism: "scram-sha-256", user: "alice", passwordFile: file}
+		secure, err := flags.security(c.ListenAddrs())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out, errs bytes.Buffer
+		code := runPlan(t.Context(), tinyPlan(), runOptions{Brokers: c.ListenAddrs(), Security: secure, Out: t.TempDir(), Quiet: true, Stdout: &out, Stderr: &errs})
+		if code != want.code || !strings.Contains(out.String(), want.text) {
+			t.Errorf("password %s: exit code %d\n%s%s", password, code, out.String(), errs.String())
+		}
+	}
+}
+
+// A disk without room: the verdict is printed, and the files are kept elsewhere.
+func TestRunPlanOnAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("loadscript-test", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skipf("mounting a small disk: %v", err)
+	}
+	defer syscall.Unmount(dir, 0)
+	if err := os.WriteFile(filepath.Join(dir, "ballast"), make([]byte, 60<<10), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	spare := t.TempDir()
+	t.Setenv("TMPDIR", spare)
+	var out, errs bytes.Buffer
+	code := runPlan(t.Context(), tinyPlan(), runOptions{Brokers: c.ListenAddrs(), Out: filepath.Join(dir, "out"), Quiet: true, Stdout: &out, Stderr: &errs})
+	if code != plan.ExitInternal || !strings.Contains(errs.String(), "no space left on device; make room, or give --out a folder on another disk") {
+		t.Errorf("exit code %d\n%s", code, errs.String())
+	}
+	if !strings.Contains(out.String(), "300 acknowledged, 0 lost") || !strings.Contains(out.String(), spare) {
+		t.Errorf("the verdict, or where the report is now, is missing:\n%s", out.String())
+	}
+	if kept, err := filepath.Glob(filepath.Join(spare, "loadscript-results-*", report.ResultsFile)); err != nil || len(kept) != 1 {
+		t.Errorf("results kept elsewhere: %v, %v", kept, err)
 	}
 }
 

@@ -118,7 +118,7 @@ func runAll(ctx context.Context, p *plan.Plan, opts Options, res *report.Results
 		if ctx.Err() != nil {
 			return nil
 		}
-		return refusal(opts, err)
+		return refusal(opts, opts.Prepare, err)
 	}
 	res.Cluster.Nodes = len(meta.Brokers)
 	house := newHouse(admin, opts, res.Cluster.Nodes)

@@ -305,7 +305,7 @@ func (s *scenario) account(ctx context.Context, f *field) error {
 	}
 	ends, err := s.house.ends(ctx, f.plan.Name, f.partitions)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+		return refusal(s.opts, s.plan.Drain, err)
 	}
 	complete := false
 	for _, flow := range s.readers {

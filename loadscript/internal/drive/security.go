@@ -10,11 +10,14 @@ import (
 	"net"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	saslplain "github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/streambus/streambus/loadscript/internal/plan"
 )
 
 // Security is how clients come in. The zero value is plain TCP without a login.
@@ -43,8 +46,9 @@ func (s Security) opts() (list []kgo.Opt) {
 	return list
 }
 
-// refusal says in words what kept the first connection from being made, and what would help. It wraps ErrUnreachable and err.
-func refusal(opts Options, err error) error {
+// refusal says in words what kept the cluster from being used within the limit, and what would help. It wraps ErrUnreachable
+// and err.
+func refusal(opts Options, limit time.Duration, err error) error {
 	s, hint := opts.Security, ""
 	var record tls.RecordHeaderError
 	var authority x509.UnknownAuthorityError
@@ -73,9 +77,9 @@ func refusal(opts Options, err error) error {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		hint = "nobody listens there: is the broker running, and is the port right?"
 	case errors.Is(err, context.DeadlineExceeded) && s.TLS != nil:
-		hint = fmt.Sprintf("no answer within %s: is there a broker at this address, with TLS (--tls)?", opts.Prepare)
+		hint = fmt.Sprintf("no answer within %s: is there a broker at this address, with TLS (--tls)?", plan.FormatDuration(limit))
 	case errors.Is(err, context.DeadlineExceeded):
-		hint = fmt.Sprintf("no answer within %s: is there a broker of the Kafka protocol at this address, and no firewall in between?", opts.Prepare)
+		hint = fmt.Sprintf("no answer within %s: is there a broker of the Kafka protocol at this address, and no firewall in between?", plan.FormatDuration(limit))
 	}
 	at := strings.Join(opts.Brokers, ",")
 	if hint == "" {

@@ -24,9 +24,16 @@ func certified(t *testing.T) (server *tls.Config, roots *x509.CertPool) {
 	return &tls.Config{Certificates: s.TLS.Certificates}, roots
 }
 
-// secured runs a small load with the given Security.
+// secured runs a small load with the given Security, on a topic of its own: others use the same broker.
 func secured(t *testing.T, addrs []string, s Security) *report.Results {
-	p := load(withGroup(1), func(sc *plan.Scenario) {
+	topic := "orders" + strings.Map(func(r rune) rune {
+		if r < 'A' || r > 'z' {
+			return '-'
+		}
+		return r
+	}, t.Name())
+	p := load(func(sc *plan.Scenario) { sc.Produce[0].Topic.Name = topic }, withGroup(1), func(sc *plan.Scenario) {
+		sc.Consume[0].Group = topic
 		sc.Stages = []plan.Stage{{Kind: "hold", Name: "steady", Duration: 200 * time.Millisecond, From: 1000, To: 1000}}
 	})
 	return Run(t.Context(), p, Options{Brokers: addrs, Security: s, Prepare: 3 * time.Second, LagFloor: time.Hour, CPUShare: 100, Note: t.Logf})
