@@ -9,9 +9,9 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build bin/: streambus, loadscript, logdump, governor, preflight; with the io_uring room
+build: ## build bin/: streambus, loadscript, logdump, wiredump, governor, preflight; with the io_uring room
 	$(GO) build -tags $(TAGS) -ldflags=$(LDFLAGS) -o bin/ ./broker/cmd/streambus ./loadscript/cmd/loadscript \
-		./tools/logdump ./tools/governor ./tools/preflight
+		./tools/logdump ./tools/wiredump ./tools/governor ./tools/preflight
 
 .PHONY: demo
 demo: build ## start a broker, run a short spike against it, verify every record, show the verdict (about a minute)
@@ -71,8 +71,8 @@ test-clients: ## run real clients (Java, librdkafka, franz-go, Sarama, kafkajs, 
 # Fuzz functions are found, not listed: a new one is run without being named here.
 .PHONY: fuzz
 fuzz: FUZZTIME ?= 30s
-fuzz: ## run every fuzz function of ./engine ./wire ./broker ./loadscript for FUZZTIME=30s each; FUZZ=regexp chooses
-	@set -e; for pkg in $$($(GO) list ./engine/... ./wire/... ./broker/... ./loadscript/...); do \
+fuzz: ## run every fuzz function of the module for FUZZTIME=30s each; FUZZ=regexp chooses
+	@set -e; for pkg in $$($(GO) list ./...); do \
 		list=$$($(GO) test -list '$(or $(FUZZ),^Fuzz)' $$pkg) || { echo "$$list"; exit 1; }; \
 		for f in $$(echo "$$list" | grep '^Fuzz' || true); do \
 			echo "== $$pkg $$f"; \

@@ -19,11 +19,11 @@ const (
 	connectTimeout = 5 * time.Second
 	answerLimit    = 4 << 20 // bytes of one answer that are read at most
 
-	// The bandwidth probe asks for the metadata of topics that are not there, by long names, and forbids their creation: the names go one
-	// way in the request and come back in the answer, nothing is stored, and any Kafka answers it.
-	namesInRequest  = 2000
-	nameBytes       = 200
-	bandwidthRounds = 20
+	// The bandwidth probe asks for the metadata of topics by names that no topic can have, they are so long, and forbids their creation
+	// besides: the names go one way in the request and come back in the answer, nothing is stored, and any Kafka answers it.
+	namesInRequest  = 32
+	nameBytes       = 16 << 10
+	bandwidthRounds = 32
 )
 
 // network connects to a broker, asks ApiVersions a few times, and on request moves some MiB.
@@ -140,9 +140,9 @@ func stream(c net.Conn) (sent, received int64, err error) {
 	return int64(float64(len(frame)*bandwidthRounds) / took), int64(float64(received) / took), err
 }
 
-// name is that of a topic nobody has.
+// name is one that no topic has.
 func name(i int) *string {
-	n := fmt.Sprintf("preflight-no-such-topic-%0*d", nameBytes-24, i)
+	n := fmt.Sprintf("preflight-%0*d", nameBytes-10, i)
 	return &n
 }
 

@@ -37,8 +37,8 @@ Flags:
   --need-space SIZE       free space that the test needs, as in 20GiB (default 1GiB)
   --need-write RATE       bytes a second that the disk must take, flushed, as in 200MB/s (default: any)
   --brokers HOST:PORT,..  each must answer ApiVersions; 20 round trips are timed; --bootstrap-server is the same flag
-  --bandwidth             also send each broker 8 MB of Metadata requests for topics that do not exist (none is made) and read the answers:
-                          what goes through is at least the bandwidth
+  --bandwidth             also send each broker 16 MiB of Metadata requests for topics that cannot exist (none is made) and read the same
+                          from its answers: the bandwidth is at least what goes through
   --tls                   the brokers speak TLS; no login is needed
   --tls-ca FILE           certificates to trust, in PEM (implies --tls; default: the system's)
   --metrics URL,..        must answer (default: http://HOST:9644/metrics of each broker)
