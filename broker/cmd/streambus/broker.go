@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 	"github.com/streambus/streambus/broker"
 	"github.com/streambus/streambus/engine"
@@ -72,11 +73,21 @@ func runBroker(s *settings, insecure bool, level slog.Level) error {
 	if err != nil {
 		return hint(err, cfg.DataDir())
 	}
-	err = errors.Join(b.Run(ctx), b.Close())
+	tellSystemd(log, daemon.SdNotifyReady)
+	err = b.Run(ctx)
+	tellSystemd(log, daemon.SdNotifyStopping)
+	err = errors.Join(err, b.Close())
 	if err == nil {
 		log.Info("broker has stopped")
 	}
 	return err
+}
+
+// tellSystemd says what the broker is at to whoever started it as a unit of Type=notify (sd_notify(3)); to nobody where there is no such unit.
+func tellSystemd(log *slog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn("systemd could not be told", "state", state, "err", err)
+	}
 }
 
 // hint adds what to do about a data directory that cannot be used.
