@@ -18,10 +18,10 @@ import (
 
 const fetchVersion = 12
 
-// fill puts so many bytes into the topic's partitions, evenly, in batches of so many records of 1,000 bytes.
-func fill(b *testing.B, addr string, partitions, records, bytes int) {
+// fill puts so many bytes or more into a topic's partitions, evenly, in batches of so many records of 1,000 bytes.
+func fill(b *testing.B, addr, topic string, partitions, records, bytes int) {
 	b.Helper()
-	p := &pump{frames: requests(0, partitions, records, 1000), records: records, inFlight: 64, check: refused}
+	p := &pump{frames: requests(topic, 0, partitions, records, 1000), records: records, inFlight: 64, check: refused}
 	var t bare.Tally
 	for t.Bytes < int64(bytes) {
 		p.run(b, addr, &t)
@@ -165,10 +165,8 @@ func together[C client](b *testing.B, addr string, clients []C) func() bare.Tall
 
 // versusSendfile measures readers of a topic that is in the page cache, beside a sink that is asked for answers of so many bytes.
 func versusSendfile(b *testing.B, s setup, partitions, records, total int, readers []*reader, bytes int) {
-	dir := b.TempDir()
-	sink, server := startSink(b, dir), s.start(b, dir)
-	create(b, server.addr, topic, partitions)
-	fill(b, server.addr, partitions, records, total)
+	server, sink := withTopic(b, s, partitions), startSink(b)
+	fill(b, server.addr, topic, partitions, records, total)
 	askers := make([]asker, len(readers))
 	for i := range askers {
 		askers[i] = asker{bytes}
@@ -188,18 +186,21 @@ func BenchmarkConsumer_Throughput(b *testing.B) {
 			versusSendfile(b, c.setup, c.partitions, 16, total, []*reader{newReader(0, c.partitions, 1<<20)}, min(c.partitions, 10)<<20)
 		})
 	}
-	for _, codec := range []string{"none", "lz4", "zstd"} {
-		b.Run("client=franz-go/"+setup{}.name(fmt.Sprintf("record=1KiB/codec=%s/partitions=10", codec)), func(b *testing.B) { consumeAll(b, codec, total) })
+	for _, c := range []struct {
+		record int
+		codec  string
+	}{{100, "none"}, {1 << 10, "none"}, {10 << 10, "none"}, {1 << 10, "lz4"}, {1 << 10, "zstd"}} {
+		b.Run("client=franz-go/"+setup{}.name(fmt.Sprintf("record=%s/codec=%s/partitions=10", size(c.record), c.codec)), func(b *testing.B) {
+			consumeAll(b, c.record, c.codec, total)
+		})
 	}
 }
 
 // consumeAll measures whole clients, a new one in each round. MB are of values; overhead-% is what went over the connections beyond them.
-func consumeAll(b *testing.B, codec string, total int) {
-	const partitions, record = 10, 1 << 10
-	dir := b.TempDir()
-	sink, server := startSink(b, dir), setup{}.start(b, dir)
-	create(b, server.addr, topic, partitions)
-	producer := newClient(b, server.addr, kgo.DefaultProduceTopic(topic), kgo.ProducerBatchCompression(codecs[codec]), kgo.ProducerLinger(5*time.Millisecond))
+func consumeAll(b *testing.B, record int, codec string, total int) {
+	const partitions = 10
+	server, sink := withTopic(b, setup{}, partitions), startSink(b)
+	producer := newClient(b, server.addr, kgo.DefaultProduceTopic(topic), kgo.ProducerBatchCompression(codecs[codec]), kgo.ProducerLinger(5*time.Millisecond), kgo.MaxBufferedRecords(max(1000, 32<<20/record)))
 	values := values(record)
 	for i := range total / record {
 		producer.Produce(context.Background(), &kgo.Record{Value: values[i%len(values)]}, nil)

@@ -33,9 +33,7 @@ func BenchmarkE2E_Latency(b *testing.B) {
 
 func endToEnd(b *testing.B, s setup, record, rate int) {
 	const partitions = 4
-	dir := b.TempDir()
-	bareSink, server := startSink(b, dir), s.start(b, dir)
-	create(b, server.addr, topic, partitions)
+	server, bareSink := withTopic(b, s, partitions), startSink(b)
 	producer := newClient(b, server.addr, kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
 	consumer := newClient(b, server.addr, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	var ack, late bare.Histogram

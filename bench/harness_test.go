@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,6 +30,9 @@ import (
 var (
 	program = flag.String("program", "../bin/streambus", "the broker to measure (make build)")
 	round   = flag.Duration("round", time.Second, "how long each is measured in an iteration")
+	profile = flag.String("profile", "", "write a profile of the broker under load to this file, and measure nothing else")
+	kind    = flag.String("profile.kind", "profile", "what -profile writes: profile (CPU) or allocs")
+	length  = flag.Int("profile.seconds", 10, "how long -profile takes")
 )
 
 // setup is what a benchmark asks of the broker; zero is what a user gets who asks for nothing.
@@ -37,10 +41,61 @@ type setup struct {
 	io         string // of --io; "" is auto
 }
 
-// start runs a broker with an empty data directory below dir.
-func (s setup) start(b *testing.B, dir string) *server {
+// start gives a broker with this setup, at rest, the same for all benchmarks: a new one would write its commit log's files full of zeros beside
+// what is measured. The caller makes the topic, which goes with the benchmark.
+func (s setup) start(b *testing.B) *server {
 	b.Helper()
-	args := []string{"broker", "--data-dir", filepath.Join(dir, "data"), "--set", "listeners=PLAINTEXT://127.0.0.1:0", "--set", "http.listeners="}
+	if running[s] == nil {
+		running[s] = s.run(b)
+		if s.durability == "" {
+			running[s].settle(b)
+		}
+	}
+	running[s].rest(b)
+	return running[s]
+}
+
+// running are the processes of this run, which stop ends; the bare program's setup is {io: "none"}.
+var (
+	running = map[setup]*server{}
+	scratch string // where they write
+)
+
+// stop ends all processes and removes what they wrote.
+func stop() error {
+	for _, s := range running {
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait()
+	}
+	if scratch == "" {
+		return nil
+	}
+	return os.RemoveAll(scratch)
+}
+
+// folder makes a folder for a process.
+func folder(b *testing.B) string {
+	b.Helper()
+	var err error
+	if scratch == "" {
+		scratch, err = os.MkdirTemp("", "streambus-bench-")
+	}
+	dir := filepath.Join(scratch, strconv.Itoa(len(running)))
+	if err == nil {
+		err = os.Mkdir(dir, 0o755)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	return dir
+}
+
+func (s setup) run(b *testing.B) *server {
+	b.Helper()
+	args := []string{"broker", "--data-dir", filepath.Join(folder(b), "data"), "--set", "listeners=PLAINTEXT://127.0.0.1:0", "--set", "http.listeners="}
+	if *profile != "" {
+		args = append(args, "--set", "http.listeners=http://127.0.0.1:0", "--set", "http.pprof.enable=true")
+	}
 	if s.durability == "page-cache" {
 		args = append(args, "--set", "log.flush.interval.messages="+strconv.Itoa(math.MaxInt64))
 	}
@@ -50,15 +105,40 @@ func (s setup) start(b *testing.B, dir string) *server {
 	return serve(b, exec.Command(*program, args...), "broker is ready")
 }
 
+// settle writes until all files of the commit log exist; from then on they are used again and again.
+func (s *server) settle(b *testing.B) {
+	b.Helper()
+	const files, bytes = 4, 256 << 20 // commit.log.file.bytes
+	create(b, s.addr, "settle", 1)
+	fill(b, s.addr, "settle", 1, 64, files*bytes)
+	remove(b, s.addr, "settle")
+}
+
+// rest lets what others left in the page cache reach the disk, and forgets how much memory the process had.
+func (s *server) rest(b *testing.B) {
+	b.Helper()
+	if err := bare.Flush(scratch); err != nil {
+		b.Fatal(err)
+	}
+	const peak = "5" // clear_refs, proc(5)
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.cmd.Process.Pid), []byte(peak), 0); err != nil {
+		b.Fatal(err)
+	}
+}
+
 // server is a process that is measured.
 type server struct {
 	cmd  *exec.Cmd
 	addr string
+	http string // of a broker that has it
 }
 
-var ready = regexp.MustCompile(`(?:listen=)?(127\.0\.0\.1:\d+)`)
+var (
+	ready  = regexp.MustCompile(`(?:listen=)?(127\.0\.0\.1:\d+)`)
+	served = regexp.MustCompile(`http=(\S+)`)
+)
 
-// serve starts a process whose output names its address, and ends it with the benchmark.
+// serve starts a process whose output names its address.
 func serve(b *testing.B, cmd *exec.Cmd, says string) *server {
 	b.Helper()
 	out, in, err := os.Pipe()
@@ -71,27 +151,32 @@ func serve(b *testing.B, cmd *exec.Cmd, says string) *server {
 		b.Fatalf("%v (make build)", err)
 	}
 	_ = in.Close()
-	b.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
 	var said []string
 	for lines := bufio.NewScanner(out); lines.Scan(); said = append(said, lines.Text()) {
 		if m := ready.FindStringSubmatch(lines.Text()); m != nil && strings.Contains(lines.Text(), says) {
 			go func() { _, _ = io.Copy(io.Discard, out) }()
-			return &server{cmd, m[1]}
+			s := &server{cmd: cmd, addr: m[1]}
+			if h := served.FindStringSubmatch(strings.Join(said, " ")); h != nil {
+				s.http = h[1]
+			}
+			return s
 		}
 	}
+	_ = cmd.Wait()
 	b.Fatalf("%s ended before it was ready: %s", cmd.Path, strings.Join(said, "; "))
 	return nil
 }
 
-// startSink runs the bare program of sink_test.go, which writes below dir.
-func startSink(b *testing.B, dir string) *server {
+// startSink gives the bare program of sink_test.go.
+func startSink(b *testing.B) *server {
 	b.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), sinkEnv+"="+dir)
-	return serve(b, cmd, "")
+	none := setup{io: "none"}
+	if running[none] == nil {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), sinkEnv+"="+folder(b))
+		running[none] = serve(b, cmd, "")
+	}
+	return running[none]
 }
 
 // cpu is how long the process has been on a processor, user and system, by its clock (clock_getcpuclockid(3)).
@@ -105,7 +190,7 @@ func (s *server) cpu(b *testing.B) time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// peakMiB is the most memory that the process has had so far.
+// peakMiB is the most memory that the process has had since it rested.
 func (s *server) peakMiB(b *testing.B) float64 {
 	b.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
@@ -150,6 +235,10 @@ func (d *done) cpuPerGB() float64    { return d.cpu.Seconds() / (float64(d.Bytes
 func measure(b *testing.B, broker side, name string, other side, more func(s bare.Samples)) {
 	b.Helper()
 	broker.work()
+	if *profile != "" {
+		writeProfile(b, broker)
+		return
+	}
 	other.work()
 	s := bare.Samples{}
 	var xs, ys bare.Histogram
@@ -178,6 +267,40 @@ func measure(b *testing.B, broker side, name string, other side, more func(s bar
 	s.Quantiles(name+"-", &ys)
 	s.Report(b.ReportMetric)
 	b.ReportMetric(broker.server.peakMiB(b), "peak-RSS-MiB")
+	b.ReportMetric(0, "ns/op") // that of a round says nothing
+}
+
+// writeProfile keeps the broker at work while it is profiled.
+func writeProfile(b *testing.B, broker side) {
+	b.Helper()
+	profiled := make(chan error, 1)
+	go func() {
+		resp, err := http.Get(fmt.Sprintf("http://%s/debug/pprof/%s?seconds=%d", broker.server.http, *kind, *length))
+		if err != nil {
+			profiled <- err
+			return
+		}
+		defer func() { _ = resp.Body.Close() }()
+		body, err := io.ReadAll(resp.Body)
+		if err == nil && resp.StatusCode != http.StatusOK {
+			err = fmt.Errorf("%s: %s", resp.Status, body)
+		}
+		if err == nil {
+			err = os.WriteFile(*profile, body, 0o644)
+		}
+		profiled <- err
+	}()
+	for {
+		select {
+		case err := <-profiled:
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.SkipNow() // no figures: they would be those of a broker under a profiler
+		default:
+			broker.work()
+		}
+	}
 }
 
 // call sends a request over a connection of its own and reads the answer.
@@ -224,6 +347,25 @@ func create(b *testing.B, addr, topic string, partitions int) {
 	if resp.Topics[0].ErrorCode != wire.CodeNone {
 		b.Fatal(resp)
 	}
+}
+
+// remove deletes a topic.
+func remove(b *testing.B, addr, topic string) {
+	b.Helper()
+	var resp wire.DeleteTopicsResponse
+	call(b, addr, 4, &wire.DeleteTopicsRequest{TimeoutMs: 30_000, TopicNames: []string{topic}}, &resp)
+	if resp.Topics[0].ErrorCode != wire.CodeNone {
+		b.Fatal(resp)
+	}
+}
+
+// withTopic gives the broker of a setup, with the topic for as long as the benchmark runs.
+func withTopic(b *testing.B, s setup, partitions int) *server {
+	b.Helper()
+	server := s.start(b)
+	create(b, server.addr, topic, partitions)
+	b.Cleanup(func() { remove(b, server.addr, topic) })
+	return server
 }
 
 // batchOf is a batch of so many records of so many bytes each, half of them random, as much as a codec can make little of.

@@ -20,8 +20,8 @@ const (
 	topic          = "t"
 )
 
-// requests are produce requests of one batch, one for each partition of the topic in [from, to).
-func requests(from, to, records, bytes int) (frames [][]byte) {
+// requests are produce requests of one batch, one for each partition of a topic in [from, to).
+func requests(topic string, from, to, records, bytes int) (frames [][]byte) {
 	for p := from; p < to; p++ {
 		frames = append(frames, wire.AppendRequestFrame(nil, wire.RequestHeader{Key: wire.KeyProduce, Version: produceVersion, CorrelationID: int32(p), ClientID: "bench", HasClientID: true},
 			&wire.ProduceRequest{Acks: -1, TimeoutMs: 30_000, Topics: []wire.ProduceRequestTopic{
@@ -120,7 +120,7 @@ func (p *pump) answers(c net.Conn, sent <-chan time.Time, t *bare.Tally) (err er
 // pumps gives pumps for the broker, each with its share of the partitions, and the same for the sink, which answers otherwise.
 func pumps(n, partitions, records, bytes, inFlight int) (broker, sink []*pump) {
 	for i := range n {
-		p := pump{frames: requests(i*partitions/n, (i+1)*partitions/n, records, bytes), records: records, inFlight: inFlight, check: refused}
+		p := pump{frames: requests(topic, i*partitions/n, (i+1)*partitions/n, records, bytes), records: records, inFlight: inFlight, check: refused}
 		q := p
 		q.check = nil
 		broker, sink = append(broker, &p), append(sink, &q)
@@ -130,9 +130,7 @@ func pumps(n, partitions, records, bytes, inFlight int) (broker, sink []*pump) {
 
 // versusSink measures pumps.
 func versusSink(b *testing.B, s setup, partitions int, broker, sink []*pump) {
-	dir := b.TempDir()
-	bare, server := startSink(b, dir), s.start(b, dir)
-	create(b, server.addr, topic, partitions)
+	server, bare := withTopic(b, s, partitions), startSink(b)
 	measure(b, side{server, together(b, server.addr, broker)}, "sink", side{bare, together(b, bare.addr, sink)}, nil)
 }
 
@@ -187,9 +185,7 @@ var codecs = map[string]kgo.CompressionCodec{
 // what went over the connections, both ways, beyond them.
 func produceAll(b *testing.B, s setup, record int, codec string) {
 	const partitions = 10
-	dir := b.TempDir()
-	bareSink, server := startSink(b, dir), s.start(b, dir)
-	create(b, server.addr, topic, partitions)
+	server, bareSink := withTopic(b, s, partitions), startSink(b)
 	var wires wireBytes
 	client := newClient(b, server.addr, kgo.Dialer(wires.dial), kgo.ProducerBatchCompression(codecs[codec]), kgo.DefaultProduceTopic(topic),
 		kgo.MaxBufferedRecords(max(1000, 32<<20/record)), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()), kgo.ProducerLinger(time.Millisecond))
@@ -282,9 +278,7 @@ func BenchmarkProducer_SendBatch(b *testing.B) {
 }
 
 func sendSync(b *testing.B, s setup, records, record int) {
-	dir := b.TempDir()
-	bareSink, server := startSink(b, dir), s.start(b, dir)
-	create(b, server.addr, topic, 1)
+	server, bareSink := withTopic(b, s, 1), startSink(b)
 	client := newClient(b, server.addr, kgo.DefaultProduceTopic(topic), kgo.ProducerBatchMaxBytes(2<<20))
 	values := values(record)
 	send := func() (t bare.Tally) {

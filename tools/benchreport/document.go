@@ -1,0 +1,262 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// size is a column of the guide's targets.
+type size struct{ title, record string }
+
+var sizes = []size{{"small, 100 B", "100B"}, {"medium, 1 KiB", "1KiB"}, {"large, 10 KiB", "10KiB"}}
+
+// target is one of the guide's. SIZE in its benchmark stands for the record size.
+type target struct {
+	what, bench, unit string
+	limit             float64
+	atLeast           bool    // the value has to be above the limit, else below
+	scale             float64 // from the unit of the benchmark to that of the limit
+	shown             string  // unit of the limit
+}
+
+const (
+	endToEnd  = "E2E_Latency/durability=fsync/record=SIZE/rate=10000/partitions=4"
+	producing = "Producer_Throughput/client=franz-go/durability=fsync/record=SIZE/codec=none/partitions=10"
+	consuming = "Consumer_Throughput/client=franz-go/durability=fsync/record=SIZE/codec=none/partitions=10"
+)
+
+var targets = []target{
+	{"end-to-end latency p50", endToEnd, "p50-us", 5, false, 1e-3, "ms"},
+	{"end-to-end latency p95", endToEnd, "p95-us", 20, false, 1e-3, "ms"},
+	{"end-to-end latency p99", endToEnd, "p99-us", 50, false, 1e-3, "ms"},
+	{"end-to-end latency p99.9", endToEnd, "p99.9-us", 100, false, 1e-3, "ms"},
+	{"one producer", producing, "records/s", 10_000, true, 1, "msgs/s"},
+	{"one consumer", consuming, "records/s", 10_000, true, 1, "msgs/s"},
+	{"broker's CPU at 10,000 msgs/s", endToEnd, "cores", 1, false, 1, "cores"},
+	{"broker's memory at 10,000 msgs/s, at its peak", endToEnd, "peak-RSS-MiB", 500, false, 1.048576, "MB"},
+	{"network overhead, producing", producing, "overhead-%", 10, false, 1, "%"},
+	{"network overhead, consuming", consuming, "overhead-%", 10, false, 1, "%"},
+}
+
+// measured gives the target's value for a size.
+func (t *target) measured(s set, z size) (float64, bool) {
+	r, ok := s.find(strings.ReplaceAll(t.bench, "SIZE", z.record))
+	v, has := r.values[t.unit]
+	return v * t.scale, ok && has
+}
+
+func (t *target) met(v float64) bool {
+	if t.atLeast {
+		return v > t.limit
+	}
+	return v < t.limit
+}
+
+// document gives BENCHMARKS.md and the plots it shows, by file name, from the newest results.
+func document(s set) map[string][]byte {
+	d := &doc{files: map[string][]byte{}}
+	d.line("# Benchmarks on record")
+	d.line("")
+	d.line("Made by `make docs` from `bench/results`, the newest run of each name; do not edit. [BENCHMARKING.md](BENCHMARKING.md) says how to measure.")
+	d.line("")
+	d.line("Compare ratios, not figures: each line was measured beside a limit of the same run, and figures of a shared machine change from minute to minute. Broker, clients and whatever else the machine did shared its cores.")
+	d.runs(s)
+	d.targets(s)
+	d.limits(s)
+	d.peers(s)
+	d.everything(s)
+	d.files["BENCHMARKS.md"] = []byte(d.b.String())
+	return d.files
+}
+
+type doc struct {
+	b     strings.Builder
+	files map[string][]byte
+}
+
+func (d *doc) line(format string, args ...any) { fmt.Fprintf(&d.b, format+"\n", args...) }
+
+// plot writes a plot beside the document and shows it.
+func (d *doc) plot(name string, p plot) {
+	if svg := p.svg(); svg != "" {
+		d.files["benchmarks-"+name+".svg"] = []byte(svg)
+		d.line("")
+		d.line("![%s](benchmarks-%s.svg)", p.title, name)
+	}
+}
+
+// runs lists where the results come from.
+func (d *doc) runs(s set) {
+	d.line("")
+	d.line("| run | commit | machine | file system | Go | load when it began |")
+	d.line("|---|---|---|---|---|---|")
+	seen := map[string]bool{}
+	for _, r := range slices.SortedFunc(slices.Values(s), func(a, b result) int { return cmp.Compare(a.file, b.file) }) {
+		if seen[r.file] {
+			continue
+		}
+		seen[r.file] = true
+		c := r.config
+		d.line("| [%s](../bench/results/%s) | %s | %s, %s cores, %s, %s | %s | %s | %s |", strings.TrimSuffix(r.file, ".txt"), r.file, c["commit"], c["processor"], c["cores"], c["memory"], c["kernel"], c["filesystem"], c["go"], c["load"])
+	}
+}
+
+// targets is the guide's table. What was not measured says so.
+func (d *doc) targets(s set) {
+	d.line("")
+	d.line("## The guide's targets")
+	d.line("")
+	d.line("Every acknowledged record is on the disk (`durability=fsync`). Latency is from the time a record was due, at 10,000 records/s, until a consumer had it.")
+	d.line("")
+	d.line("| target | %s | %s | %s |", sizes[0].title, sizes[1].title, sizes[2].title)
+	d.line("|---|---|---|---|")
+	for _, t := range targets {
+		sign := "<"
+		if t.atLeast {
+			sign = ">"
+		}
+		row := fmt.Sprintf("| %s %s %g %s |", t.what, sign, t.limit, t.shown)
+		for _, z := range sizes {
+			v, ok := t.measured(s, z)
+			switch {
+			case !ok:
+				row += " not measured |"
+			case t.met(v):
+				row += fmt.Sprintf(" %s |", number(v))
+			default:
+				row += fmt.Sprintf(" **%s, missed** |", number(v))
+			}
+		}
+		d.line("%s", row)
+	}
+	latency := plot{title: "End-to-end latency at 10,000 records/s, and the targets", unit: "ms"}
+	rates := plot{title: "One client, and the target of 10,000", unit: "records/s"}
+	for _, z := range sizes {
+		for _, t := range targets {
+			if v, ok := t.measured(s, z); ok && t.shown == "ms" {
+				latency.bars = append(latency.bars, bar{label: z.title + ", " + strings.TrimPrefix(t.what, "end-to-end latency "), value: v, mark: t.limit})
+			} else if ok && t.shown == "msgs/s" {
+				rates.bars = append(rates.bars, bar{label: t.what + ", " + z.title, value: v, mark: t.limit})
+			}
+		}
+	}
+	d.plot("latency", latency)
+	d.plot("clients", rates)
+}
+
+// limits are the ratios to what the machine gave bare programs in the same rounds.
+func (d *doc) limits(s set) {
+	d.line("")
+	d.line("## Beside the limits of the same run")
+	d.line("")
+	d.line("Bars are medians of ratios, whiskers their extremes over the rounds: `x-device` to a program that only writes and flushes, `x-bare-group` to one with a group commit and nothing else, `x-bare-append` and `x-bare-reads` to bare writes to and reads from files, `x-sink` to one that reads frames off the network, writes and flushes them, `x-sendfile` to one that only sends. 1 is that program's throughput.")
+	for _, l := range []struct{ name, title, family string }{
+		{"storage-write", "Appends", "Storage_Write"}, {"storage-read", "Cold reads", "Storage_Sequential Storage_Random"},
+		{"producers", "Producers", "Producer_Throughput Producer_Send Producer_SendBatch Concurrent_Producers"},
+		{"consumers", "Consumers", "Consumer_Throughput Consumer_Receive Concurrent_Consumers"},
+	} {
+		p := plot{title: l.title + ", throughput over that of a bare program", unit: "ratio", line: 1}
+		for _, family := range strings.Fields(l.family) {
+			for _, r := range s.under(family) {
+				for _, unit := range []string{"x-device", "x-bare-group", "x-bare-append", "x-bare-reads", "x-sink", "x-sendfile"} {
+					if v, ok := r.values[unit]; ok {
+						p.bars = append(p.bars, bar{label: short(family, r.tail()) + " " + unit, value: v, lo: r.values[unit+":min"], hi: r.values[unit+":max"]})
+					}
+				}
+			}
+		}
+		d.plot(l.name, p)
+	}
+}
+
+// short leaves out of a label what all have.
+func short(family, tail string) string {
+	_, family, _ = strings.Cut(family, "_")
+	tail = strings.NewReplacer("durability=fsync/", "", "durability=", "", "partitions=", "p=", "client=", "").Replace(tail)
+	return family + " " + tail
+}
+
+// peers are the other brokers, beside StreamBus in the same run.
+func (d *doc) peers(s set) {
+	peers := s.under("Peer")
+	d.line("")
+	d.line("## Other brokers, in the same run")
+	d.line("")
+	if len(peers) == 0 {
+		d.line("None on record yet: `make benchmark-peers RECORD=1`.")
+		return
+	}
+	d.line("`make benchmark-peers`: the same disk, payloads and programs, rounds in turn; the results' own file prints the settings. Each ratio is StreamBus over the peer within a round, the median with its extremes. **Bold: StreamBus loses.** A peer that does not flush before it acknowledges loses acknowledged records in a power cut.")
+	d.line("")
+	d.line("| measure | peer | StreamBus | peer's | StreamBus / peer | |")
+	d.line("|---|---|---|---|---|---|")
+	ratios := plot{title: "StreamBus over each peer", unit: "ratio", line: 1}
+	for _, r := range peers {
+		x := r.values["x-peer"]
+		cell := fmt.Sprintf("%.3g (%.3g to %.3g)", x, r.values["x-peer:min"], r.values["x-peer:max"])
+		more := part(r.name, "better") == "more"
+		said := part(r.name, "better") + " is better"
+		if x > 1 != more {
+			cell = "**" + cell + "**"
+		}
+		what := part(r.name, "measure") + " by " + part(r.name, "driver")
+		d.line("| %s | %s | %s | %s | %s | %s |", what, part(r.name, "peer"), number(r.values["streambus"]), number(r.values["peer"]), cell, said)
+		ratios.bars = append(ratios.bars, bar{label: what + ", " + part(r.name, "peer") + " (" + said + ")", value: x, lo: r.values["x-peer:min"], hi: r.values["x-peer:max"]})
+	}
+	d.plot("peers", ratios)
+}
+
+// part gives the value of key=value in a name.
+func part(name, key string) string {
+	for p := range strings.SplitSeq(name, "/") {
+		if v, ok := strings.CutPrefix(p, key+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// everything is a table for each family, of its main units.
+func (d *doc) everything(s set) {
+	d.line("")
+	d.line("## All results")
+	for _, family := range s.families() {
+		if family == "Peer" {
+			continue
+		}
+		rows := s.under(family)
+		units := mainUnits(rows)
+		d.line("")
+		d.line("### %s", family)
+		d.line("")
+		d.line("| | %s |", strings.Join(units, " | "))
+		d.line("|---|%s", strings.Repeat("---|", len(units)))
+		for _, r := range rows {
+			row := "| " + r.tail() + " |"
+			for _, u := range units {
+				if v, ok := r.values[u]; ok {
+					row += " " + number(v) + " |"
+				} else {
+					row += " |"
+				}
+			}
+			d.line("%s", row)
+		}
+	}
+}
+
+// mainUnits are those that say most: the leading ones and the ratios, without their extremes; time for an op only where no rate says it better.
+func mainUnits(rows set) (out []string) {
+	units := rows.units()
+	for _, u := range units {
+		if u == "ns/op" && slices.Contains(units, "CPU-s/GB") {
+			continue
+		}
+		if slices.Contains(leading, u) || strings.HasPrefix(u, "x-") && !strings.Contains(u, ":") {
+			out = append(out, u)
+		}
+	}
+	return out
+}

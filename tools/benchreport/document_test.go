@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestDocumentIsCurrent: what is in docs/ is what the results on record say.
+func TestDocumentIsCurrent(t *testing.T) {
+	files, err := documents("../../bench/results")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range files {
+		got, err := os.ReadFile(filepath.Join("../../docs", name))
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("docs/%s is not what bench/results say (%v): run make docs", name, err)
+		}
+	}
+	plots, err := filepath.Glob("../../docs/benchmarks-*.svg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range plots {
+		if files[filepath.Base(p)] == nil {
+			t.Errorf("%s is of no result any more: remove it", p)
+		}
+	}
+}
+
+// record writes a run with these lines, and gives its name.
+func record(t *testing.T, dir, file, date string, lines ...string) string {
+	t.Helper()
+	name := filepath.Join(dir, file)
+	text := "commit: c-" + file + "\ndate: " + date + "\npkg: example.com/bench\n" + strings.Join(lines, "\n") + "\n"
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestTargetsAreJudgedByTheNewestRun(t *testing.T) {
+	dir := t.TempDir()
+	const bench = "BenchmarkE2E_Latency/durability=fsync/record=100B/rate=10000/partitions=4-2 7 "
+	record(t, dir, "b-old.txt", "2026-01-01T00:00:00Z", bench+"1000 p50-us 1000 p95-us 1000 p99-us")
+	record(t, dir, "a-new.txt", "2026-01-02T00:00:00Z", bench+"6000 p50-us 7000 p95-us 8000 p99-us 0.5 cores")
+	files, err := documents(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(files["BENCHMARKS.md"])
+	for _, want := range []string{
+		"| end-to-end latency p50 < 5 ms | **6.00, missed** | not measured | not measured |",
+		"| end-to-end latency p95 < 20 ms | 7.00 | not measured | not measured |",
+		"| end-to-end latency p99.9 < 100 ms | not measured |",
+		"| broker's CPU at 10,000 msgs/s < 1 cores | 0.50 |",
+		"c-a-new.txt",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("without %q:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "b-old") {
+		t.Error("the older run is still shown")
+	}
+}
+
+func TestPeersThatWinAreBold(t *testing.T) {
+	dir := t.TempDir()
+	record(t, dir, "p.txt", "2026-01-01T00:00:00Z",
+		"BenchmarkPeer/measure=produce-MB_s/driver=x/better=more/peer=kafka-2 3 50 streambus 100 peer 0.5 x-peer 0.4 x-peer:min 0.6 x-peer:max",
+		"BenchmarkPeer/measure=p99-us/driver=x/better=less/peer=kafka-2 3 50 streambus 100 peer 0.5 x-peer 0.4 x-peer:min 0.6 x-peer:max")
+	files, err := documents(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(files["BENCHMARKS.md"])
+	if !strings.Contains(text, "| produce-MB_s by x | kafka | 50.0 | 100 | **0.5 (0.4 to 0.6)** |") || !strings.Contains(text, "| p99-us by x | kafka | 50.0 | 100 | 0.5 (0.4 to 0.6) |") {
+		t.Errorf("the table is\n%s", text)
+	}
+}
+
+func TestReportHoldsAllFiguresAndNoLinks(t *testing.T) {
+	dir := t.TempDir()
+	in := record(t, dir, "r.txt", "2026-01-01T00:00:00Z", "BenchmarkA_B/x=<1>-2 7 12.5 MB/s 333 p99-us 0.7 x-sink 0.6 x-sink:min 0.8 x-sink:max", "BenchmarkA_B/x=2-2 7 2000 MB/s")
+	if err := run([]string{"report", "-o", dir, in}, io.Discard, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	html, err := os.ReadFile(filepath.Join(dir, "benchmarks.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	md, err := os.ReadFile(filepath.Join(dir, "benchmarks.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"12.5", "333", "0.70", "2000", "<svg", "c-r.txt"} {
+		if !bytes.Contains(html, []byte(want)) || !bytes.Contains(md, []byte(want)) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+	if bytes.Contains(html, []byte("x=<1>")) || bytes.Contains(html, []byte("src=")) || bytes.Contains(html, []byte("href=")) {
+		t.Error("the page has a name that is not escaped, or a link")
+	}
+}
+
+func TestPlotsAreWellFormed(t *testing.T) {
+	for _, p := range []plot{
+		{title: "a < b & c", unit: "ms", bars: []bar{{label: "<x>", value: 3, lo: 1, hi: 5, mark: 10}, {label: "0", value: 0}}},
+		{title: "wide", unit: "s", line: 1, bars: []bar{{label: "a", value: 0.001}, {label: "b", value: 1000}}},
+	} {
+		d := xml.NewDecoder(strings.NewReader(p.svg()))
+		for {
+			if _, err := d.Token(); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				t.Fatalf("%s: %v", p.title, err)
+			}
+		}
+	}
+	if p := (&plot{}); p.svg() != "" {
+		t.Error("a plot of nothing was drawn")
+	}
+}
+
+func TestUnreadableResultsAreErrors(t *testing.T) {
+	in := record(t, t.TempDir(), "r.txt", "2026-01-01T00:00:00Z", "BenchmarkA-2 7 twelve MB/s")
+	if _, err := readFiles([]string{in}); err == nil || !strings.Contains(err.Error(), "r.txt:4") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/perf/benchfmt"
+)
+
+// set is results in the order of their files.
+type set []result
+
+// result is one line of a benchmark.
+type result struct {
+	name   string // without "Benchmark" and the number of processors
+	pkg    string // last element of its path
+	file   string
+	config map[string]string
+	values map[string]float64 // by unit, as it was printed
+}
+
+// configKeys are the lines above results that are shown, in this order.
+var configKeys = []string{"commit", "date", "machine", "processor", "cores", "memory", "kernel", "governor", "filesystem", "disk", "go", "load", "durability", "command"}
+
+// readFiles reads files whole. A line that cannot be read is an error, with its place.
+func readFiles(names []string) (s set, err error) {
+	for _, name := range names {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		r := benchfmt.NewReader(f, name)
+		for r.Scan() {
+			switch rec := r.Result().(type) {
+			case *benchfmt.SyntaxError:
+				err = rec
+			case *benchfmt.Result:
+				s = append(s, newResult(rec, filepath.Base(name)))
+			}
+			if err != nil {
+				break
+			}
+		}
+		if err == nil {
+			err = r.Err()
+		}
+		_ = f.Close() // only read
+		if err != nil {
+			return nil, fmt.Errorf("reading results: %w", err)
+		}
+	}
+	return s, nil
+}
+
+func newResult(rec *benchfmt.Result, file string) result {
+	name, _, _ := strings.Cut(string(rec.Name), " ")
+	if base := strings.TrimSuffix(string(rec.Name.Full()), "-"+gomaxprocs(rec.Name)); gomaxprocs(rec.Name) != "" {
+		name = base
+	}
+	r := result{name: name, pkg: path.Base(rec.GetConfig("pkg")), file: file, config: map[string]string{}, values: map[string]float64{}}
+	for _, k := range configKeys {
+		if v := rec.GetConfig(k); v != "" {
+			r.config[k] = v
+		}
+	}
+	for _, v := range rec.Values {
+		if v.OrigUnit != "" {
+			r.values[v.OrigUnit] = v.OrigValue
+		} else {
+			r.values[v.Unit] = v.Value
+		}
+	}
+	return r
+}
+
+// gomaxprocs is the number at the end of a name, or "".
+func gomaxprocs(n benchfmt.Name) string {
+	_, parts := n.Parts()
+	if len(parts) > 0 {
+		if last := string(parts[len(parts)-1]); strings.HasPrefix(last, "-") {
+			return last[1:]
+		}
+	}
+	return ""
+}
+
+// newest keeps, of each name, the line of the latest run.
+func (s set) newest() set {
+	latest := map[string]result{}
+	for _, r := range s {
+		key := r.pkg + "." + r.name
+		if old, ok := latest[key]; !ok || r.config["date"] >= old.config["date"] {
+			latest[key] = r
+		}
+	}
+	out := make(set, 0, len(latest))
+	for _, r := range latest {
+		out = append(out, r)
+	}
+	slices.SortFunc(out, func(a, b result) int { return cmp.Or(cmp.Compare(a.pkg, b.pkg), cmp.Compare(a.name, b.name)) })
+	return out
+}
+
+// find gives the result of a name.
+func (s set) find(name string) (result, bool) {
+	for _, r := range s {
+		if r.name == name {
+			return r, true
+		}
+	}
+	return result{}, false
+}
+
+// under gives those whose name is prefix or goes on after it with a slash, in their order.
+func (s set) under(prefix string) (out set) {
+	for _, r := range s {
+		if r.name == prefix || strings.HasPrefix(r.name, prefix+"/") {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// families are the parts of names before the first slash, in order of appearance.
+func (s set) families() (out []string) {
+	for _, r := range s {
+		family, _, _ := strings.Cut(r.name, "/")
+		if !slices.Contains(out, family) {
+			out = append(out, family)
+		}
+	}
+	return out
+}
+
+// tail is what comes after the family in a name.
+func (r *result) tail() string {
+	if _, after, ok := strings.Cut(r.name, "/"); ok {
+		return after
+	}
+	return r.name
+}
+
+// units are those of the results, the important ones first.
+func (s set) units() (out []string) {
+	seen := map[string]bool{}
+	for _, r := range s {
+		for u := range r.values {
+			seen[u] = true
+		}
+	}
+	for _, u := range leading {
+		if seen[u] {
+			out = append(out, u)
+			delete(seen, u)
+		}
+	}
+	rest := make([]string, 0, len(seen))
+	for u := range seen {
+		rest = append(rest, u)
+	}
+	slices.Sort(rest)
+	return append(out, rest...)
+}
+
+// leading are the units that come first in tables.
+var leading = []string{"MB/s", "records/s", "p50-us", "p95-us", "p99-us", "p99.9-us", "CPU-s/GB", "CPU-s/Mrecord", "cores", "peak-RSS-MiB", "ns/op", "B/op", "allocs/op"}
