@@ -30,19 +30,104 @@ test-uring: ## the engine and the broker again, built with the io_uring room
 	$(GO) test -short -tags $(TAGS) -ldflags=$(LDFLAGS) ./engine/... ./broker/...
 
 # BENCHTIME is how long one side of one round runs, COUNT how many alternating rounds there are; each figure is their median.
-# On a busy machine many short rounds say more than few long ones.
+# On a busy machine many short rounds say more than few long ones. RECORD=1 keeps the output in bench/results; the last output of each
+# suite is in bin/benchmarks in any case. BENCH=regexp chooses benchmarks.
+KEPT := $(GO) run ./bench/record $(if $(RECORD),-record)
+
+.PHONY: benchmark
+benchmark: ## all of the below and a report, about 20 minutes; BENCHTIME= COUNT= RECORD=1 (keeps them, and writes docs/BENCHMARKS.md)
+	@echo '== benchmarks: storage, protocol, client, load, peers, and a report'
+	$(MAKE) benchmark-storage
+	$(MAKE) benchmark-protocol
+	$(MAKE) benchmark-client
+	$(MAKE) benchmark-load
+	$(MAKE) benchmark-peers
+	$(MAKE) benchmark-report
+
 .PHONY: benchmark-storage
 benchmark-storage: BENCHTIME ?= 300ms
-benchmark-storage: COUNT ?= 9
-benchmark-storage: ## the engine against bare I/O, about 4 minutes; BENCHTIME=300ms COUNT=9 BENCH=regexp RECORD=1 STREAMBUS_BENCH_GIB=1
-	$(GO) run ./bench/record -name storage $(if $(RECORD),-record) -- -tags $(TAGS) -ldflags=$(LDFLAGS) -run '^$$' \
+benchmark-storage: COUNT ?= 7
+benchmark-storage: ## the engine against bare I/O, about 5 minutes; BENCHTIME=300ms COUNT=7 BENCH=regexp RECORD=1 STREAMBUS_BENCH_GIB=1
+	@echo '== the engine: appends and reads, each beside programs that do only the I/O and beside the device'
+	$(KEPT) -name storage -- -tags $(TAGS) -ldflags=$(LDFLAGS) -run '^$$' \
 		-bench '$(or $(BENCH),^BenchmarkStorage_)' -benchtime $(COUNT)x -timeout 60m ./engine -args -storage.round=$(BENCHTIME)
 
+.PHONY: benchmark-protocol
+benchmark-protocol: BENCHTIME ?= 200ms
+benchmark-protocol: COUNT ?= 5
+benchmark-protocol: ## Kafka's protocol: encode, decode, compress, about a minute; BENCHTIME=200ms COUNT=5 BENCH=regexp RECORD=1
+	@echo '== the protocol: bytes to structs and back, and each codec; no I/O'
+	$(KEPT) -name protocol -- -run '^$$' -bench '$(or $(BENCH),^BenchmarkProtocol_)' -benchtime $(BENCHTIME) -count $(COUNT) -timeout 60m ./wire
+
 .PHONY: benchmark-client
-benchmark-client: BENCHTIME ?= 1s
-benchmark-client: COUNT ?= 7
-benchmark-client: build ## the broker's program from outside, beside a bare sink, about 2 minutes; BENCHTIME=1s COUNT=7 BENCH=regexp RECORD=1
-	$(GO) run ./bench/record -name client $(if $(RECORD),-record) -- -run '^$$' -bench '$(or $(BENCH),.)' -benchtime $(COUNT)x -timeout 60m ./bench -args -round=$(BENCHTIME)
+benchmark-client: BENCHTIME ?= 500ms
+benchmark-client: COUNT ?= 5
+benchmark-client: build ## the broker's program from outside, beside a bare sink, about 6 minutes; BENCHTIME=500ms COUNT=5 BENCH=regexp RECORD=1
+	@echo '== the broker: producers, consumers and both end to end, beside a bare program that is sent the same'
+	$(KEPT) -name client -- -run '^$$' -bench '$(or $(BENCH),.)' -benchtime $(COUNT)x -timeout 60m ./bench -args -round=$(BENCHTIME)
+
+.PHONY: benchmark-load
+benchmark-load: BENCHTIME ?= 20s
+benchmark-load: COUNT ?= 1
+benchmark-load: build ## the load scripts in short form, in Go bench format, about 3 minutes; BENCHTIME=20s COUNT=1 SCRIPTS='spike latency' RECORD=1
+	@echo '== load scripts, each against a broker of its own for $(BENCHTIME)'
+	$(KEPT) -name load -exec -- $(GO) run ./bench/load -duration $(BENCHTIME) -count $(COUNT) $(SCRIPTS)
+
+.PHONY: benchmark-peers
+benchmark-peers: BENCHTIME ?= 4s
+benchmark-peers: COUNT ?= 3
+benchmark-peers: build ## StreamBus beside Apache Kafka and NATS JetStream, in turn, about 9 minutes; BENCHTIME=4s COUNT=3 PEERS='kafka nats' RECORD=1
+	@echo '== peers: the same disk, payloads and programs, rounds in turn; settings are printed'
+	sh bench/peers/install.sh
+	$(KEPT) -name peers -exec -- bin/peers -round $(BENCHTIME) -count $(COUNT) $(PEERS)
+
+.PHONY: benchmark-report
+benchmark-report: ## bin/benchmarks/benchmarks.html and .md from the last run of each suite; RECORD=1 writes docs/BENCHMARKS.md too
+	@echo '== a report of the last run of each suite'
+	$(GO) run ./tools/benchreport report -o bin/benchmarks $(or $(wildcard bin/benchmarks/*.txt),$(wildcard bench/results/*.txt))
+	$(if $(RECORD),$(GO) run ./tools/benchreport docs)
+
+# BASELINE is a folder with the programs of the older side and their results. A run of it takes COUNT passes; fewer than 6 can show little.
+BASELINE ?= bin/baseline
+
+.PHONY: benchmark-baseline
+benchmark-baseline: BENCHTIME ?= 300ms
+benchmark-baseline: COUNT ?= 8
+benchmark-baseline: ## keep this commit's programs and results as what later ones are compared with, about 4 minutes; BASELINE=bin/baseline RECORD=1
+	@echo '== a baseline of this commit, in $(BASELINE)'
+	$(GO) run ./bench/versus -tags '$(TAGS)' -keep $(BASELINE) -count $(COUNT) -round $(BENCHTIME)
+	$(if $(RECORD),$(KEPT) -name baseline -exec -- cat $(BASELINE)/results.txt >/dev/null)
+
+.PHONY: benchmark-compare
+benchmark-compare: BENCHTIME ?= 300ms
+benchmark-compare: COUNT ?= 8
+benchmark-compare: MARGIN ?= 0.05
+benchmark-compare: ## this tree against the baseline, in turn, and a verdict, about 8 minutes; COUNT=8 MARGIN=0.05 BASELINE=bin/baseline; fails when worse
+	@echo '== the baseline in $(BASELINE) against this tree, pass by pass in turn'
+	$(GO) run ./bench/versus -tags '$(TAGS)' -base $(BASELINE) -out bin/compare -count $(COUNT) -round $(BENCHTIME)
+	$(GO) tool benchstat bin/compare/base.txt bin/compare/new.txt
+	$(GO) run ./tools/benchreport compare -margin $(MARGIN) bin/compare/base.txt bin/compare/new.txt
+
+# A profile is of the broker's process while BENCH loads it.
+PROFILED := ^BenchmarkProducer_Throughput$$$$/^client=franz-go$$$$/^durability=fsync$$$$/^record=1KiB$$$$/^codec=none$$$$/^partitions=10$$$$
+PROFILE = mkdir -p bin/profiles && $(GO) test -run '^$$' -bench '$(or $(BENCH),$(PROFILED))' -benchtime 1x -timeout 10m ./bench -args -profile=$(CURDIR)/$(1) -profile.kind=$(2) -profile.seconds=$(or $(BENCHTIME),10)
+
+.PHONY: profile-cpu
+profile-cpu: build ## where the broker's CPU time goes under a producer: bin/profiles/cpu.pprof; BENCHTIME=10 (seconds) BENCH=regexp
+	@echo '== the CPU profile of a broker under load'
+	$(call PROFILE,bin/profiles/cpu.pprof,profile)
+	$(GO) tool pprof -top -nodecount 25 bin/streambus bin/profiles/cpu.pprof
+
+.PHONY: profile-mem
+profile-mem: build ## what the broker allocates under a producer: bin/profiles/mem.pprof; BENCHTIME=10 (seconds) BENCH=regexp
+	@echo '== what a broker under load allocates'
+	$(call PROFILE,bin/profiles/mem.pprof,allocs)
+	$(GO) tool pprof -top -nodecount 25 -sample_index=alloc_space bin/streambus bin/profiles/mem.pprof
+
+.PHONY: flamegraph
+flamegraph: profile-cpu ## the CPU profile as a picture to click on: bin/profiles/cpu.svg
+	$(GO) run ./tools/flamegraph bin/profiles/cpu.pprof >bin/profiles/cpu.svg
+	@echo 'open bin/profiles/cpu.svg in a browser'
 
 # CRASH_STATES: crash points of random histories; KILLS: kill -9 of a process; POWERCUTS: for each file system; FILLS: of a full
 # disk; FAULTS: histories of which every operation is made to fail; FLIPS: bits flipped, -1 is every one (about an hour); LIES:
@@ -81,8 +166,9 @@ fuzz: ## run every fuzz function of the module for FUZZTIME=30s each; FUZZ=regex
 	done
 
 .PHONY: docs
-docs: ## write docs/CLI.md, docs/METRICS.md and docs/API.md anew, from the commands and the tables in the code
+docs: ## write docs/CLI.md, docs/METRICS.md, docs/API.md and docs/BENCHMARKS.md anew, from the commands, the tables in the code and bench/results
 	$(GO) test -count=1 ./broker/cmd/streambus ./broker/internal/stat ./broker/internal/api -run '^Test(Docs|Served)$$' -rewrite
+	$(GO) run ./tools/benchreport docs
 
 .PHONY: layers
 layers: ## who may import whom (tools/layers/policy.txt)

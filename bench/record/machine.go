@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/streambus/streambus/tools/checks"
 )
 
 // configuration is the lines above the results, in order.
@@ -56,6 +58,7 @@ func describe(ctx context.Context, dir string) *configuration {
 	c.set("disk", m.disk())
 	c.set("go", runtime.Version())
 	c.set("load", line("/proc/loadavg"))
+	c.set("preflight", preflight(checks.Quick(ctx)))
 	return c
 }
 
@@ -66,10 +69,25 @@ func commit(ctx context.Context) string {
 		return "unknown"
 	}
 	name := strings.TrimSpace(string(id))
-	if changed, err := exec.CommandContext(ctx, "git", "status", "--porcelain").Output(); err != nil || len(changed) > 0 {
+	// What runs themselves write does not change what they measure.
+	if changed, err := exec.CommandContext(ctx, "git", "status", "--porcelain", "--", ":/", ":/!bench/results", ":/!docs").Output(); err != nil || len(changed) > 0 {
 		name += "-dirty"
 	}
 	return name
+}
+
+// preflight names what is not as a benchmark wants it.
+func preflight(all []checks.Result) string {
+	var not []string
+	for _, r := range all {
+		if !r.Passed {
+			not = append(not, fmt.Sprintf("%s is %s (%s)", r.Condition, r.Current, r.Required))
+		}
+	}
+	if len(not) == 0 {
+		return "passed"
+	}
+	return strings.Join(not, "; ")
 }
 
 func machine() string {

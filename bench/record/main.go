@@ -2,6 +2,9 @@
 // keeps the output in bench/results. It is the only program that writes there.
 //
 //	go run ./bench/record -name storage [-record] [-durability fsync] -- <arguments of go test>
+//	go run ./bench/record -name load [-record] -exec -- <program and arguments>
+//
+// The last output of each suite stays in bin/benchmarks, recorded or not, for reports.
 //
 // The benchmarks get a temporary folder of their own (in $TMPDIR, so set that to the disk to measure), which is removed at the
 // end, however they end. It does not judge the figures: benchstat and tools/benchreport do.
@@ -40,7 +43,8 @@ type request struct {
 	name       string // of the suite, part of the file name
 	durability string
 	dir        string // where results are kept; empty: nowhere
-	goTest     []string
+	last       string // where the last output of each suite is
+	command    []string
 }
 
 func parse(args []string, errs io.Writer) (q request, err error) {
@@ -50,11 +54,16 @@ func parse(args []string, errs io.Writer) (q request, err error) {
 	f.StringVar(&q.durability, "durability", "see each benchmark's name", "what the configuration says of durability")
 	keep := f.Bool("record", false, "keep the output in -dir")
 	f.StringVar(&q.dir, "dir", "bench/results", "folder for results")
+	f.StringVar(&q.last, "last", "bin/benchmarks", "folder for the last output of each suite")
+	program := f.Bool("exec", false, "what follows is a program with its arguments, not those of go test")
 	if err := f.Parse(args); err != nil {
 		return q, err
 	}
-	if q.goTest = f.Args(); q.name == "" || strings.ContainsAny(q.name, "/ ") || len(q.goTest) == 0 {
+	if q.command = f.Args(); q.name == "" || strings.ContainsAny(q.name, "/ ") || len(q.command) == 0 {
 		return q, fmt.Errorf("want -name NAME (no slash, no space) and, after --, the arguments of go test")
+	}
+	if !*program {
+		q.command = append([]string{"go", "test"}, q.command...)
 	}
 	if !*keep {
 		q.dir = ""
@@ -74,14 +83,17 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	defer func() { _ = os.RemoveAll(tmp) }()
 	c := describe(ctx, tmp)
 	c.set("durability", q.durability)
-	c.set("command", "go test "+strings.Join(q.goTest, " "))
+	c.set("command", strings.Join(q.command, " "))
 	var kept bytes.Buffer
 	both := io.MultiWriter(out, &kept)
-	fmt.Fprintf(errs, "running: go test %s\nin: %s\n", strings.Join(q.goTest, " "), tmp)
+	fmt.Fprintf(errs, "running: %s\nin: %s\n", strings.Join(q.command, " "), tmp)
 	if _, err := io.WriteString(both, c.String()); err != nil {
 		return err
 	}
-	if err := goTest(ctx, q.goTest, tmp, both, errs); err != nil {
+	if err := execute(ctx, q.command, tmp, both, errs); err != nil {
+		return err
+	}
+	if err := errors.Join(os.MkdirAll(q.last, 0o755), os.WriteFile(filepath.Join(q.last, q.name+".txt"), kept.Bytes(), 0o644)); err != nil {
 		return err
 	}
 	if q.dir == "" {
@@ -95,15 +107,15 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	return err
 }
 
-// goTest runs the benchmarks, by the go command that runs this program, or the first in the path.
-func goTest(ctx context.Context, args []string, tmp string, out, errs io.Writer) error {
-	cmd := exec.CommandContext(ctx, "go", append([]string{"test"}, args...)...)
+// execute runs the benchmarks.
+func execute(ctx context.Context, command []string, tmp string, out, errs io.Writer) error {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
 	cmd.Stdout, cmd.Stderr = out, errs
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("go test: %w; nothing is recorded", err)
+		return fmt.Errorf("%s: %w; nothing is recorded", command[0], err)
 	}
 	return nil
 }

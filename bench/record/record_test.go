@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/streambus/streambus/tools/checks"
 )
 
 func TestConfigurationLinesAreOfTheBenchmarkFormat(t *testing.T) {
@@ -23,6 +25,16 @@ func TestConfigurationLinesAreOfTheBenchmarkFormat(t *testing.T) {
 		if c.value(key) == "" {
 			t.Errorf("no line for %s", key)
 		}
+	}
+}
+
+func TestPreflightNamesWhatIsNotAsItShouldBe(t *testing.T) {
+	all := []checks.Result{{Condition: "swap", Required: "off", Current: "on"}, {Condition: "governor", Passed: true}}
+	if got := preflight(all); got != "swap is on (off)" {
+		t.Errorf("got %q", got)
+	}
+	if got := preflight(all[1:]); got != "passed" {
+		t.Errorf("got %q", got)
 	}
 }
 
@@ -83,7 +95,7 @@ func TestCommandLine(t *testing.T) {
 		}
 	}
 	q, err := parse([]string{"-name", "storage", "--", "-bench", "X", "./engine"}, &out)
-	if err != nil || q.dir != "" || strings.Join(q.goTest, " ") != "-bench X ./engine" {
+	if err != nil || q.dir != "" || strings.Join(q.command, " ") != "go test -bench X ./engine" {
 		t.Errorf("got %+v, %v", q, err)
 	}
 	if q, err = parse([]string{"-name", "storage", "-record", "--", "./engine"}, &out); err != nil || q.dir != "bench/results" {
@@ -94,11 +106,23 @@ func TestCommandLine(t *testing.T) {
 func TestFailedBenchmarksAreNotRecorded(t *testing.T) {
 	dir := t.TempDir()
 	var out, errs bytes.Buffer
-	err := run(context.Background(), []string{"-name", "x", "-record", "-dir", dir, "--", "-run", "^$", "./no-such-package"}, &out, &errs)
+	err := run(context.Background(), []string{"-name", "x", "-record", "-dir", dir, "-last", dir, "--", "-run", "^$", "./no-such-package"}, &out, &errs)
 	if err == nil {
 		t.Fatal("benchmarks of a missing package went well")
 	}
 	if left, _ := os.ReadDir(dir); len(left) > 0 {
 		t.Errorf("%v was recorded", left)
+	}
+}
+
+func TestTheLastOutputStays(t *testing.T) {
+	last := t.TempDir()
+	var out, errs bytes.Buffer
+	if err := run(context.Background(), []string{"-name", "x", "-last", last, "-exec", "--", "echo", "BenchmarkX 1 5 ns/op"}, &out, &errs); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(last, "x.txt"))
+	if err != nil || string(text) != out.String() || !strings.Contains(out.String(), "\nBenchmarkX 1 5 ns/op\n") || !strings.Contains(out.String(), "\ncommand: echo BenchmarkX") {
+		t.Errorf("%v: kept %q, printed %q", err, text, out.String())
 	}
 }

@@ -49,7 +49,8 @@ func TestTargetsAreJudgedByTheNewestRun(t *testing.T) {
 	dir := t.TempDir()
 	const bench = "BenchmarkE2E_Latency/durability=fsync/record=100B/rate=10000/partitions=4-2 7 "
 	record(t, dir, "b-old.txt", "2026-01-01T00:00:00Z", bench+"1000 p50-us 1000 p95-us 1000 p99-us")
-	record(t, dir, "a-new.txt", "2026-01-02T00:00:00Z", bench+"6000 p50-us 7000 p95-us 8000 p99-us 0.5 cores")
+	record(t, dir, "a-new.txt", "2026-01-02T00:00:00Z", bench+"5000 p50-us 7000 p95-us 8000 p99-us 0.5 cores",
+		bench+"6000 p50-us", bench+"9000 p50-us") // of several lines the median counts
 	files, err := documents(dir)
 	if err != nil {
 		t.Fatal(err)

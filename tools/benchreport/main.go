@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 func main() {
@@ -50,7 +51,7 @@ func run(args []string, out, errs io.Writer) error {
 		if err != nil {
 			return err
 		}
-		return writeReport(s, *dir, errs)
+		return writeReport(s.newest(), *dir, errs)
 	case "docs":
 		results := f.String("results", "bench/results", "folder with results")
 		dir := f.String("o", "docs", "folder for BENCHMARKS.md and its plots")
@@ -88,6 +89,7 @@ func documents(dir string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	names = slices.DeleteFunc(names, func(n string) bool { return strings.Contains(n, "-baseline-") }) // single rounds, for comparisons
 	slices.Sort(names)
 	s, err := readFiles(names)
 	if err != nil {

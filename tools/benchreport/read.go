@@ -25,7 +25,7 @@ type result struct {
 }
 
 // configKeys are the lines above results that are shown, in this order.
-var configKeys = []string{"commit", "date", "machine", "processor", "cores", "memory", "kernel", "governor", "filesystem", "disk", "go", "load", "durability", "command"}
+var configKeys = []string{"commit", "date", "machine", "processor", "cores", "memory", "kernel", "governor", "filesystem", "disk", "go", "load", "preflight", "durability", "command"}
 
 // readFiles reads files whole. A line that cannot be read is an error, with its place.
 func readFiles(names []string) (s set, err error) {
@@ -89,21 +89,41 @@ func gomaxprocs(n benchfmt.Name) string {
 	return ""
 }
 
-// newest keeps, of each name, the line of the latest run.
+// newest keeps, of each name, the latest run; of its lines, where there are several, the median of each unit.
 func (s set) newest() set {
-	latest := map[string]result{}
+	latest := map[string]set{}
 	for _, r := range s {
 		key := r.pkg + "." + r.name
-		if old, ok := latest[key]; !ok || r.config["date"] >= old.config["date"] {
-			latest[key] = r
+		switch old := latest[key]; {
+		case old == nil || r.file != old[0].file && r.config["date"] >= old[0].config["date"]:
+			latest[key] = set{r}
+		case r.file == old[0].file:
+			latest[key] = append(old, r)
 		}
 	}
 	out := make(set, 0, len(latest))
-	for _, r := range latest {
-		out = append(out, r)
+	for _, lines := range latest {
+		out = append(out, lines.middle())
 	}
 	slices.SortFunc(out, func(a, b result) int { return cmp.Or(cmp.Compare(a.pkg, b.pkg), cmp.Compare(a.name, b.name)) })
 	return out
+}
+
+// middle is one result for several of the same name.
+func (s set) middle() result {
+	all := map[string][]float64{}
+	for _, r := range s {
+		for unit, v := range r.values {
+			all[unit] = append(all[unit], v)
+		}
+	}
+	one := s[0]
+	one.values = map[string]float64{}
+	for unit, v := range all {
+		slices.Sort(v)
+		one.values[unit] = median(v)
+	}
+	return one
 }
 
 // find gives the result of a name.
