@@ -110,7 +110,9 @@ func TestPowerCutAtEveryStep(t *testing.T) {
 				if *cutStep > 0 && at != *cutStep {
 					continue
 				}
-				runCut(t, seed+uint64(at), protocol, at)
+				t.Run(fmt.Sprint("step=", at), func(t *testing.T) {
+					runCut(t, seed+uint64(at), protocol, at)
+				})
 				if t.Failed() {
 					t.Fatalf("repeat: go test ./broker -count=1 -run '^TestPowerCutAtEveryStep$' -broker.cutseed=%d -broker.cutstep=%d", seed, at)
 				}

@@ -182,30 +182,6 @@ func TestCheckLetsFaultsBe(t *testing.T) {
 	}
 }
 
-// What a cluster cannot do is an error with a way out, never left out in silence.
-func TestCheckOn(t *testing.T) {
-	p := good()
-	p.Scenarios[0].Cluster = &Local{Brokers: 3}
-	p.Scenarios[0].Faults = []Fault{
-		{Kind: "kill", Targets: []Target{{Kind: "controller"}}},
-		{Kind: "random", Every: time.Second, Choices: []Fault{{Kind: "disk_full", Targets: []Target{{Kind: "random"}}}}},
-	}
-	own := Ability{Name: "one StreamBus broker of its own", Brokers: 1, Starts: 1, Faults: []string{"kill"}, Roles: []string{"random"}, Instead: "--cluster kafka:3"}
-	var got []string
-	for _, pr := range p.CheckOn(own) {
-		got = append(got, pr.Message)
-	}
-	want := []string{"local(brokers = 3): StreamBus does not replicate yet, so 3 of its brokers would be 3 clusters",
-		"target.controller cannot be found on one StreamBus broker of its own", "fault.disk_full cannot be applied to one StreamBus broker of its own"}
-	if strings.Join(got, "\n") != strings.Join(want, "\n") {
-		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
-	able := Ability{Starts: 3, Faults: []string{"kill", "disk_full"}, Roles: TargetKinds}
-	if problems := p.CheckOn(able); problems != nil {
-		t.Errorf("refused: %+v", problems)
-	}
-}
-
 // Sizes that the plan only estimates are near what such a value has.
 func TestMeanSize(t *testing.T) {
 	object := Value{Kind: "json", Fields: []Field{{"id", Value{Kind: "seq"}}, {"c", Value{Kind: "pick", List: []Value{{Kind: "const", Text: `"de"`}, {Kind: "const", Text: `"fra"`}}}}}}

@@ -1,0 +1,41 @@
+package plan
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestCheckOn(t *testing.T) {
+	every := append(append([]string{"rebalance"}, processFaults...), linkFaults...)
+	ours := Ability{Name: "three brokers of its own", Brokers: 3, Starts: 3, Faults: every, Roles: TargetKinds, Cuts: true, Instead: "do otherwise"}
+	theirs := Ability{Name: "the brokers of --brokers", Starts: 3, Faults: append([]string{"rebalance"}, linkFaults...), Roles: TargetKinds, Instead: "run it with --cluster kafka:3"}
+	one := Ability{Name: "one StreamBus broker", Brokers: 1, Starts: 1, Faults: every, Roles: []string{"leader"}, Cuts: true}
+	at := func(kind string, targets ...Target) Fault { return Fault{Kind: kind, Targets: targets} }
+	client, leader := Target{Kind: "client", Flow: "produce:orders"}, Target{Kind: "leader", Topic: "orders"}
+	for name, c := range map[string]struct {
+		scenario Scenario
+		on       Ability
+		says     string // empty: it can be done
+	}{
+		"kill ours":              {Scenario{Faults: []Fault{at("kill", leader)}}, ours, ""},
+		"kill theirs":            {Scenario{Faults: []Fault{at("kill", leader)}}, theirs, "fault.kill cannot be applied to the brokers of --brokers"},
+		"slow their links":       {Scenario{Faults: []Fault{at("latency", leader)}}, theirs, ""},
+		"cut ours":               {Scenario{Faults: []Fault{at("partition", leader)}}, ours, ""},
+		"cut the only one":       {Scenario{Faults: []Fault{at("partition", leader)}}, one, ""},
+		"cut one of theirs":      {Scenario{Faults: []Fault{at("partition", client, leader)}}, theirs, "cut target.leader off from the other brokers"},
+		"cut a client of theirs": {Scenario{Faults: []Fault{at("partition", client)}}, theirs, ""},
+		"a slow disk":            {Scenario{Faults: []Fault{at("slow_disk", leader)}}, ours, "it needs a broker that can be told to write slowly"},
+		"one choice of several":  {Scenario{Faults: []Fault{{Kind: "random", Choices: []Fault{at("latency", leader), at("kill", leader)}}}}, theirs, "fault.kill"},
+		"an unknown role":        {Scenario{Faults: []Fault{at("kill", Target{Kind: "controller"})}}, one, "target.controller"},
+		"three of StreamBus":     {Scenario{Cluster: &Local{Brokers: 3}}, one, "StreamBus does not replicate yet"},
+		"three of three":         {Scenario{Cluster: &Local{Brokers: 3}}, ours, ""},
+	} {
+		got := (&Plan{Scenarios: []Scenario{c.scenario}}).CheckOn(c.on)
+		switch {
+		case c.says == "" && len(got) > 0:
+			t.Errorf("%s: %v", name, got)
+		case c.says != "" && (len(got) != 1 || !strings.Contains(got[0].Message, c.says)):
+			t.Errorf("%s: %v, want one that says %q", name, got, c.says)
+		}
+	}
+}
