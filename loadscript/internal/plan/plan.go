@@ -133,7 +133,7 @@ type Value struct {
 	Compressible float64  `json:"compressible"`     // bytes: the part that compresses away
 	Fields       []Field  `json:"fields,omitempty"` // json: an object's members in script order
 	List         []Value  `json:"list,omitempty"`   // json: an array; pick: what to pick from, or Text of each as a constant
-	Text         string   `json:"text,omitempty"`   // template: with {{0}}, {{1}} … where the List's values go, as text without quotes; const: written as it stands, inside json it is JSON already
+	Text         string   `json:"text,omitempty"`   // template: with {{0}}, {{1}} … where the List's values go; const: JSON of a constant, whose strings stand without quotes outside json
 	Lo           int64    `json:"lo,omitempty"`     // int: smallest
 	Hi           int64    `json:"hi,omitempty"`     // int: largest
 	Path         string   `json:"path,omitempty"`   // pool: where it came from

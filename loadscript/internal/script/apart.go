@@ -178,7 +178,7 @@ func (r *reader) wait() (*answer, error) {
 func (r *reader) explain(err error) error {
 	said := r.crash.String()
 	switch {
-	case strings.Contains(said, "out of memory") || strings.Contains(said, "cannot allocate memory") || r.large():
+	case strings.Contains(said, "out of memory") || strings.Contains(said, "cannot allocate memory") || strings.HasPrefix(strings.TrimSpace(said), "SIGSEGV") || r.large():
 		return r.mistake(fmt.Sprintf("the script needs more than %s of memory", plan.FormatSize(float64(r.opts.MaxMemory))),
 			"a script only describes the load; the engine makes the records")
 	case strings.Contains(said, "stack overflow") || strings.Contains(said, "stack exceeds"):
@@ -189,7 +189,7 @@ func (r *reader) explain(err error) error {
 }
 
 // large says whether the process had come near its limit: the Go runtime does not always find words when the kernel refuses it
-// a page.
+// a page (and dies of a bare SIGSEGV when that page was to be its stack; a nil pointer would be a panic).
 func (r *reader) large() bool {
 	use, ok := r.cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	return ok && uint64(use.Maxrss)*1024 > r.opts.MaxMemory/2

@@ -66,7 +66,7 @@ func buildProduce(c *call) (any, error) {
 		Transaction: arg[*plan.Txn](c, "transaction"),
 	}
 	if c.has("value") {
-		p.Value = asText(arg[plan.Value](c, "value"))
+		p.Value = arg[plan.Value](c, "value")
 	}
 	if sz := p.Value.Sizes; sz != nil && sz.Max == 0 && (sz.Kind == "normal" || sz.Kind == "lognormal") {
 		cut := *sz

@@ -9,7 +9,6 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"go.starlark.net/lib/json"
@@ -70,22 +69,6 @@ func buildJSON(c *call) (any, error) {
 	return v, nil
 }
 
-// asText turns constants that are JSON strings into what they say, for a place outside JSON.
-func asText(v plan.Value) plan.Value {
-	switch v.Kind {
-	case "const":
-		if s, err := strconv.Unquote(v.Text); err == nil && strings.HasPrefix(v.Text, `"`) {
-			v.Text = s
-		}
-	case "pick":
-		v.List = slices.Clone(v.List)
-		for i := range v.List {
-			v.List[i] = asText(v.List[i])
-		}
-	}
-	return v
-}
-
 // selfMade are the names in templates that need no value.
 var selfMade = []string{"seq", "uuid", "now", "filler"}
 
@@ -141,7 +124,7 @@ func buildTemplate(c *call) (any, error) {
 func templateValue(name string, values []plan.Field) (plan.Value, bool) {
 	for _, f := range values {
 		if f.Name == name {
-			return asText(f.Value), true
+			return f.Value, true
 		}
 	}
 	return plan.Value{Kind: name}, slices.Contains(selfMade, name)

@@ -176,10 +176,10 @@ func TestDesignEverything(t *testing.T) {
 		t.Errorf("faults %+v", s.Faults)
 	}
 	row := s.Produce[0]
-	if row.Value.Text != "{{0}},{{1}},{{2}}" || row.Value.List[1].List[0].Text != "de" || row.Value.List[2].Kind != "now" {
+	if row.Value.Text != "{{0}},{{1}},{{2}}" || row.Value.List[1].List[0].Text != `"de"` || row.Value.List[2].Kind != "now" {
 		t.Errorf("template %+v", row.Value)
 	}
-	wantFacts(t, "headers", row.Headers, `[{"key":"source","value":{"compressible":0,"kind":"const","size":0,"text":"load"}},{"key":"trace","value":{"compressible":0,"kind":"uuid","size":0}},{"key":"n","value":{"compressible":0,"kind":"const","size":0,"text":"5"}}]`)
+	wantFacts(t, "headers", row.Headers, `[{"key":"source","value":{"compressible":0,"kind":"const","size":0,"text":"\"load\""}},{"key":"trace","value":{"compressible":0,"kind":"uuid","size":0}},{"key":"n","value":{"compressible":0,"kind":"const","size":0,"text":"5"}}]`)
 	pools := [][]string{{"ann", "bob"}, {`{"a":1}`, `{"a":22}`}, {`{"even":true,"id":0}`, `{"even":false,"id":1}`, `{"even":true,"id":2}`, `{"even":false,"id":3}`}}
 	for i, pool := range [][][]byte{row.Key.Pool, s.Produce[1].Value.Pool, s.Produce[2].Value.Pool} {
 		var got []string

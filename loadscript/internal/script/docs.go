@@ -20,6 +20,7 @@ var docTopics = []struct {
 	{"thresholds", "what a run must satisfy: metrics, statistics, comparisons", printThresholds},
 	{"params", "settings that the command line can change", printParams},
 	{"load", "sharing code between scripts", printLoad},
+	{"std", "the library that comes with loadscript", printStd},
 	{"dialect", "what Starlark is, and what scripts cannot do", printDialect},
 	{"exit-codes", "what loadscript says to the shell", printExitCodes},
 }
@@ -260,6 +261,7 @@ a script can give the list a default.
 func printLoad(w io.Writer) {
 	fmt.Fprint(w, `load("//lib/payloads.star", "order_event")        # from the script's folder
 load(":payloads.star", event = "order_event")      # from the folder of this file; under another name
+load("@std/payloads.star", "log_line")             # from the library that comes with loadscript: `+"`loadscript doc std`"+`
 
 Modules are .star files of at most 1MiB in the script's folder or below it; links that lead out of it are not
 followed. Each is run once. While a module loads it cannot call scenario() or param(); functions in it can, when

@@ -39,6 +39,7 @@ var errReported = errors.New("the module has errors")
 //
 //	//lib/x.star  from the script's folder
 //	:x.star       from the folder of the file with the load()
+//	@std/x.star   from the library that is part of the program (std.go)
 func (s *session) load(ctx context.Context, thread *starlark.Thread, name string) (starlark.StringDict, error) {
 	frame := thread.CallFrame(0).Pos
 	importer := s.sources[frame.Filename()]
@@ -88,7 +89,12 @@ func (s *session) placeLoad(d *Diagnostic, src *source, p place) {
 }
 
 // display is the name of a module in messages: the script's folder as the user wrote it, then the path inside.
-func (s *session) display(rel string) string { return filepath.Join(s.dir, filepath.FromSlash(rel)) }
+func (s *session) display(rel string) string {
+	if isStd(rel) {
+		return rel
+	}
+	return filepath.Join(s.dir, filepath.FromSlash(rel))
+}
 
 // cycle prints a.star -> b.star -> a.star.
 func (s *session) cycle(rel string, importer *source) string {
@@ -114,6 +120,12 @@ func (s *session) modulePath(importer *source, name string) (string, *Diagnostic
 	bad := func(msg, suggest string) (string, *Diagnostic) {
 		return "", &Diagnostic{Message: fmt.Sprintf("load(%q): %s", clip(name, 80), msg), Suggest: suggest}
 	}
+	if isStd(name) {
+		return stdPath(name)
+	}
+	if isStd(importer.name) {
+		return bad("files of the @std library load only each other", "")
+	}
 	if s.root == nil {
 		return bad("a script without a folder cannot load modules", "")
 	}
@@ -133,7 +145,7 @@ func (s *session) modulePath(importer *source, name string) (string, *Diagnostic
 	case strings.Contains(name, "://"):
 		return bad("modules come from files below the script's folder, never from the network", "")
 	case strings.HasPrefix(name, "@"):
-		return bad("there are no @ libraries in this version", "")
+		return bad("the only library with an @ is @std", "")
 	case strings.HasPrefix(name, "/"):
 		return bad("absolute paths are not allowed: // is the script's folder", "")
 	default:
@@ -160,6 +172,13 @@ func (s *session) modulePath(importer *source, name string) (string, *Diagnostic
 
 // readModule reads a file below the root. os.Root refuses links that lead outside.
 func (s *session) readModule(rel string) ([]byte, *Diagnostic) {
+	if isStd(rel) {
+		text, err := readStd(rel)
+		if err != nil {
+			return nil, &Diagnostic{Message: "load: " + err.Error()}
+		}
+		return text, nil
+	}
 	f, err := s.root.Open(filepath.FromSlash(rel))
 	if err == nil {
 		defer f.Close()

@@ -24,7 +24,8 @@ type Setting struct {
 // ReservedFlags are the flags of `loadscript run` itself; a script cannot declare parameters with these names. Only brokers
 // may be declared: then the parameter and the flag are one and the same.
 var ReservedFlags = []string{"out", "only", "seed", "quiet", "format", "streambus", "help", "param", "p", "json", "width", "bootstrap_server", "version", "max_steps",
-	"import_omb", "repeat", "ab", "prometheus", "remote_write", "cluster", "kafka_home", "sasl", "user", "password_file", "tls", "tls_ca"}
+	"import_omb", "repeat", "ab", "prometheus", "remote_write", "cluster", "kafka_home", "sasl_mechanism", "sasl_user", "sasl_password_file",
+	"tls", "tls_ca", "tls_cert", "tls_key", "tls_server_name"}
 
 var paramName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]{0,63}$`)
 

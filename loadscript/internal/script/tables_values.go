@@ -27,7 +27,7 @@ var valueTables = []*Builtin{
 	},
 	{
 		Name: "gen.json", Since: since, Max: 1, Returns: forValue, build: buildJSON,
-		Doc: "JSON. Wherever a value may stand, a generator may stand too; the members keep their order. With size, a gen.filler() inside " +
+		Doc: "JSON objects and arrays, with the members in order. Wherever a value may stand, a generator may stand too. With size, a gen.filler() inside " +
 			"grows until the size is reached; without one, a member named filler is added.",
 		Example: `gen.json({"id": gen.seq(), "at": gen.now(), "country": gen.pick(["de", "fr", "jp"]), "items": [gen.int(1, 9)]}, size = "1KiB")`,
 		Params: []Param{

@@ -198,11 +198,11 @@ func unpackHeaders(c *conv, v starlark.Value) any {
 		}
 		if b, ok := kv[1].(*built); ok {
 			if v, ok := b.value.(plan.Value); ok {
-				headers = append(headers, plan.Header{Key: name, Value: asText(v)})
+				headers = append(headers, plan.Header{Key: name, Value: v})
 				continue
 			}
 		}
-		headers = append(headers, plan.Header{Key: name, Value: asText((&tree{c: c}).value(kv[1], 0))})
+		headers = append(headers, plan.Header{Key: name, Value: (&tree{c: c}).value(kv[1], 0)})
 	}
 	return headers
 }
