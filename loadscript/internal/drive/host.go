@@ -35,9 +35,10 @@ func hostFacts() report.Host {
 // process measures one process of this machine from one sample to the next.
 type process struct {
 	pid         int
-	last        time.Time
-	cpu         float64 // seconds
-	read, write uint64  // bytes
+	proc        *procfs.Proc // nil: not there
+	last        time.Time    // of the last sample; zero when it failed
+	cpu         float64      // seconds
+	read, write uint64       // bytes
 }
 
 // usage is what a process used in a stretch of time; what cannot be known is -1.
@@ -55,30 +56,37 @@ func (p *process) sample(pid int) usage {
 	now := time.Now()
 	width := now.Sub(p.last).Seconds()
 	fresh := pid != p.pid || p.last.IsZero() || width <= 0
-	p.pid, p.last = pid, now
-	proc, err := procfs.NewProc(pid)
-	if err != nil {
-		p.last = time.Time{}
+	if fresh {
+		p.pid, p.proc = pid, nil
+		if proc, err := procfs.NewProc(pid); err == nil {
+			p.proc = &proc
+		}
+	}
+	p.last = time.Time{} // until there is something to count from
+	if p.proc == nil {
 		return u
 	}
-	st, err := proc.Stat()
+	st, err := p.proc.Stat()
 	if err != nil {
-		p.last = time.Time{}
 		return u
 	}
+	p.last = now
 	cpu := st.CPUTime()
 	u.rss = int64(st.ResidentMemory())
 	if !fresh {
 		u.cpu = (cpu - p.cpu) / width
 	}
 	p.cpu = cpu
-	if io, err := proc.IO(); err == nil {
+	if pid == os.Getpid() {
+		return u // nobody asks for our own files
+	}
+	if io, err := p.proc.IO(); err == nil {
 		if !fresh {
 			u.diskRead, u.diskOut = float64(io.ReadBytes-p.read)/width, float64(io.WriteBytes-p.write)/width
 		}
 		p.read, p.write = io.ReadBytes, io.WriteBytes
 	}
-	if n, err := proc.FileDescriptorsLen(); err == nil {
+	if n, err := p.proc.FileDescriptorsLen(); err == nil {
 		u.fds = int64(n)
 	}
 	return u
