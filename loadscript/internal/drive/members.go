@@ -148,13 +148,16 @@ func (m *member) poll(ctx context.Context) {
 			wait, cancel = context.WithDeadline(ctx, due)
 		}
 		fetches := m.client.PollRecords(wait, limit)
+		late := wait.Err() != nil // it was only time to commit
 		if cancel != nil {
 			cancel()
 		}
 		if ctx.Err() != nil || fetches.IsClientClosed() {
 			return
 		}
-		fetches.EachError(func(_ string, p int32, err error) { f.trouble(p, err) })
+		if !late {
+			fetches.EachError(func(_ string, p int32, err error) { f.trouble(p, err) })
+		}
 		ended := false
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 			if len(p.Records) == 0 || ended {

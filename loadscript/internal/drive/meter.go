@@ -221,13 +221,13 @@ func (m *meter) look(t tick) {
 // tell notes the stages that began and the phases that followed since the last second.
 func (m *meter) tell(t tick) {
 	s := m.scenario
-	for i := m.stage + 1; i < len(s.plan.Stages); i++ {
-		w := s.stage(i)
-		if int64(w.from) >= t.TNs {
-			break
+	var from time.Duration
+	for i, st := range s.plan.Stages {
+		if i > m.stage && int64(from) < t.TNs {
+			m.stage = i
+			s.timeline.add(report.Event{TNs: int64(from), EndNs: int64(from + st.Duration), Kind: "stage", Name: st.Name})
 		}
-		m.stage = i
-		s.timeline.add(report.Event{TNs: int64(w.from), EndNs: int64(w.to), Kind: "stage", Name: s.plan.Stages[i].Name})
+		from += st.Duration
 	}
 	if phase := m.phase.Load().(string); phase != m.told {
 		m.told = phase
