@@ -329,6 +329,11 @@ func (s *scenario) sendProbes(ctx context.Context, again bool) error {
 				continue
 			}
 			done[sh.field] = true
+			if p.txn != nil {
+				if err := p.client.BeginTransaction(); err != nil {
+					return fmt.Errorf("%w: beginning a transaction: %w", ErrUnreachable, err)
+				}
+			}
 			for part := range n {
 				if !all && part != int32(p.id)%n {
 					continue
@@ -347,6 +352,16 @@ func (s *scenario) sendProbes(ctx context.Context, again bool) error {
 		}
 	}
 	wg.Wait()
+	for _, sh := range s.shards {
+		for _, p := range sh.clients {
+			if p.txn == nil {
+				continue
+			}
+			if err := p.client.EndTransaction(ctx, kgo.TryCommit); err != nil {
+				return fmt.Errorf("%w: a transaction with a probe could not be committed: %w", ErrUnreachable, err)
+			}
+		}
+	}
 	select {
 	case err := <-errs:
 		return err

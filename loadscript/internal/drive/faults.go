@@ -58,7 +58,7 @@ func (s *scenario) through(flow string) Options {
 	return opts
 }
 
-// strike applies the scenario's faults from now on, where its clock is at zero, until heal is called: that returns when
+// strike applies the scenario's faults from now on, when the first stage begins, until heal is called: that returns when
 // everything is healed.
 func (s *scenario) strike(ctx context.Context) (heal func(), err error) {
 	if len(s.plan.Faults) == 0 {
@@ -68,12 +68,12 @@ func (s *scenario) strike(ctx context.Context) (heal func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	end, known := s.plan.Length()
+	end, known := s.asked.Length()
 	if !known {
 		end = plan.MaxDuration // the load ends when it has sent its records, and the faults with it
 	}
 	engine := fault.Engine{
-		Clock: s.clock, Seed: s.plan.Seed, Event: s.event, Control: s.opts.Control, Members: s.changeMembers, Seeds: s.opts.Brokers,
+		Clock: s.clock.Restart(), Seed: s.plan.Seed, Event: s.event, Control: s.opts.Control, Members: s.changeMembers, Seeds: s.opts.Brokers,
 		Look: func(ctx context.Context, f *plan.Fault) (*fault.View, error) { return fault.Look(ctx, client, f) },
 	}
 	for _, n := range []*proxy.Net{s.links, s.opts.Peers} {

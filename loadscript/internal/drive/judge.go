@@ -15,7 +15,7 @@ import (
 // describe fills in what is known before the first record.
 func (s *scenario) describe() report.Scenario {
 	r := report.Scenario{
-		Name: s.plan.Name, Seed: s.plan.Seed, WarmupNs: int64(s.plan.Warmup), Config: *s.plan,
+		Name: s.plan.Name, Seed: s.plan.Seed, WarmupNs: int64(s.plan.Warmup), Config: *s.asked,
 		// Lists of results.json are empty rather than null.
 		Flows: []string{}, Stages: []report.Stage{}, Metrics: []report.Metric{}, Ledger: []ledger.Verdict{}, Invariants: []report.Invariant{},
 		Thresholds: []report.Threshold{}, Series: []report.Second{}, Curves: []report.Curve{}, Validity: report.Validity{Findings: []report.Finding{}},
@@ -238,6 +238,7 @@ func (s *scenario) totals(r *report.Scenario) {
 		t.Failed += c.failed.Load()
 		t.Unknown += c.unknown.Load()
 		t.Late += c.late.Load()
+		t.Aborted += c.aborted.Load()
 		if i > 0 {
 			r.Stages[i-1].Records = c.acked.Load()
 			r.Stages[i-1].Errors = c.failed.Load() + c.unknown.Load()

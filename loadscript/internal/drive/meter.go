@@ -20,7 +20,7 @@ const LateTolerance = 10 * time.Millisecond
 
 // slotCounts counts records by the slot (0: warm-up, i+1: stage i) of their intended time.
 type slotCounts struct {
-	handed, acked, failed, unknown, dropped, late atomic.Int64
+	handed, acked, failed, unknown, aborted, dropped, late atomic.Int64
 }
 
 // meter gathers what a scenario measures: latencies per slot and second, counts, and one row of the series a second. What a
@@ -38,6 +38,8 @@ type meter struct {
 	gc       time.Duration // pauses until the last row
 	brokers  *brokers
 	phase    atomic.Value // string
+	before   row          // where the next second begins
+	steady   *watcher     // of a warm-up that ends when a metric is steady; nil otherwise
 
 	// Of the goroutine that takes the rows, until stop has returned:
 	watches    []*watch
@@ -66,21 +68,28 @@ func newMeter(s *scenario) *meter {
 		brokers: newBrokers(s.opts), recoveries: recoveries{faults: map[int]*recoverer{}}, stage: -1, told: "running",
 	}
 	m.phase.Store("running")
-	for _, t := range s.plan.Thresholds {
-		m.watches = append(m.watches, newWatch(s, t))
+	m.expect()
+	return m
+}
+
+// expect begins to follow thresholds and trends, by the stages as they are now.
+func (m *meter) expect() {
+	m.watches, m.trends = nil, nil
+	for _, t := range m.scenario.plan.Thresholds {
+		m.watches = append(m.watches, newWatch(m.scenario, t))
 	}
-	for _, t := range s.plan.Trends {
+	for _, t := range m.scenario.plan.Trends {
 		m.trends = append(m.trends, &trend{plan: t})
 	}
-	return m
 }
 
 // slot is where a record intended at t belongs.
 func (m *meter) slot(t time.Duration) int {
-	if t < m.scenario.plan.Warmup {
+	shape := m.scenario.shape.Load()
+	if t < shape.warmup {
 		return 0
 	}
-	return plan.StageAt(m.scenario.plan.Stages, t) + 1
+	return plan.StageAt(shape.stages, t) + 1
 }
 
 // fault counts an error.
@@ -91,6 +100,11 @@ func (m *meter) fault(err error) {
 	if _, known := m.errors[text]; known || len(m.errors) < maxErrors {
 		m.errors[text]++
 	}
+}
+
+// all is the metrics that are histograms.
+func (m *meter) all() []*hist.Series {
+	return []*hist.Series{m.latency, m.service, m.delay, m.lag, m.e2e}
 }
 
 // sums adds up the slots.
@@ -109,7 +123,6 @@ func (m *meter) sums() (handed, acked, errors, dropped int64) {
 func (m *meter) start(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := m.scenario
-	s.timeline.begin(s.plan.Name, time.Now())
 	m.self.sample(os.Getpid())
 	m.brokers.sample()
 	m.gc = gcPauses()
@@ -124,11 +137,10 @@ func (m *meter) start(ctx context.Context) (stop func()) {
 		})
 	}
 	wg.Go(func() {
-		var before row
 		for {
 			next := (s.clock.Now()/time.Second + 1) * time.Second
 			ended := s.clock.Sleep(ctx, next-s.clock.Now()) != nil
-			before = m.take(before)
+			m.before = m.take(m.before)
 			if ended {
 				return
 			}
@@ -177,6 +189,9 @@ func (m *meter) take(before row) row {
 		Delay: report.NewQuantiles(m.delay.Fold()), E2E: report.NewQuantiles(m.e2e.Fold()),
 		GenCPU: self.cpu, GenRSS: max(self.rss, 0), BrokerCPU: busy(brokers), Brokers: brokers,
 	}
+	if s.closed() {
+		second.Offered = float64(second.Handed)
+	}
 	m.lag.Fold()
 	second.Lags, second.Lag = s.lags()
 	pauses := gcPauses()
@@ -189,6 +204,9 @@ func (m *meter) take(before row) row {
 	m.rows.add(second)
 	m.last = second
 	m.mu.Unlock()
+	if m.steady != nil {
+		m.steady.see(second)
+	}
 	return now
 }
 
@@ -221,13 +239,19 @@ func (m *meter) look(t tick) {
 // tell notes the stages that began and the phases that followed since the last second.
 func (m *meter) tell(t tick) {
 	s := m.scenario
-	var from time.Duration
-	for i, st := range s.plan.Stages {
-		if i > m.stage && int64(from) < t.TNs {
-			m.stage = i
-			s.timeline.add(report.Event{TNs: int64(from), EndNs: int64(from + st.Duration), Kind: "stage", Name: st.Name})
+	for i := m.stage + 1; i < len(s.plan.Stages) && s.plan.Warmup != always; i++ {
+		w := s.stage(i)
+		if int64(w.from) >= t.TNs {
+			break
 		}
-		from += st.Duration
+		m.stage = i
+		switch {
+		case w.from == w.to: // all of it was warm-up
+		case s.plan.Stages[i].Duration == openEnd:
+			s.timeline.add(report.Event{TNs: int64(w.from), Kind: "stage", Name: s.plan.Stages[i].Name})
+		default:
+			s.timeline.add(report.Event{TNs: int64(w.from), EndNs: int64(w.to), Kind: "stage", Name: s.plan.Stages[i].Name})
+		}
 	}
 	if phase := m.phase.Load().(string); phase != m.told {
 		m.told = phase
@@ -296,11 +320,14 @@ func (s *scenario) snapshot(phase string) report.Snapshot {
 		Scenario: s.plan.Name, Index: s.index, Count: s.count, Phase: phase, Total: s.plan.Duration(),
 		InFlight: s.inFlight.Load(), Reads: len(s.plan.Consume) > 0,
 	}
+	if snap.Total >= openEnd {
+		snap.Total = 0
+	}
 	if s.clock == nil {
 		return snap
 	}
 	snap.Elapsed = s.clock.Now()
-	if i := plan.StageAt(s.plan.Stages, snap.Elapsed); i >= 0 && snap.Elapsed < snap.Total {
+	if i := plan.StageAt(s.plan.Stages, snap.Elapsed); i >= 0 && snap.Elapsed < s.plan.Duration() {
 		snap.Stage = s.plan.Stages[i].Name
 	}
 	_, _, snap.Errors, snap.Dropped = s.meter.sums()

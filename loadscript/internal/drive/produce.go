@@ -22,7 +22,10 @@ type shard struct {
 	scenario *scenario
 	flow     *plan.Produce
 	field    *field
-	schedule *pace.Schedule
+	index    int           // among the scenario's shards
+	share    pace.Share    // of the schedule
+	window   int           // of a closed model: records on their way at most
+	answers  *pace.Answers // of a closed model: of the run that goes on
 	clients  []*producer
 	turn     int
 	values   *gen.Values
@@ -38,6 +41,7 @@ type shard struct {
 type producer struct {
 	id     uint32
 	client *kgo.Client
+	txn    *transactor    // nil: no transactions
 	lanes  []*ledger.Lane // by partition
 	sticky int32          // partition of keyless records now
 	stuck  int            // bytes given to it
@@ -52,6 +56,10 @@ type item struct {
 	intended time.Duration
 	handed   time.Duration
 	slot     int
+	answers  *pace.Answers
+	txn      *transactor
+	err      error // of a transaction: what the broker said to the record itself, and its offset
+	offset   int64
 	buf      []byte // stamp header, key, value, values of the headers
 	ends     []int  // where in buf the header values end
 	headers  []kgo.RecordHeader
@@ -78,9 +86,9 @@ func (s *scenario) openProducers() error {
 			}
 			sh := &shard{
 				scenario: s, flow: flow, field: field, keys: keys,
-				schedule: pace.NewSchedule(s.plan, pace.Share{Index: f + flows*i, Of: flows * shards}),
-				values:   values,
-				delay:    s.meter.delay.Recorder(), lag: s.meter.lag.Recorder(),
+				index: len(s.shards), share: pace.Share{Index: f + flows*i, Of: flows * shards},
+				values: values,
+				delay:  s.meter.delay.Recorder(), lag: s.meter.lag.Recorder(),
 				latency: s.meter.latency.Recorder(), service: s.meter.service.Recorder(),
 			}
 			for h, header := range flow.Headers {
@@ -93,11 +101,10 @@ func (s *scenario) openProducers() error {
 			sh.pool.New = func() any { return sh.newItem() }
 			s.shards = append(s.shards, sh)
 			for c := i; c < n; c += shards {
-				client, err := kgo.NewClient(s.producerOpts(flow, c)...)
-				if err != nil {
+				p := &producer{id: id, sticky: int32(c) % field.partitions}
+				if err := s.openProducer(sh, p, c); err != nil {
 					return fmt.Errorf("producer of %s: %w", flow.Topic.Name, err)
 				}
-				p := &producer{id: id, client: client, sticky: int32(c) % field.partitions}
 				for part := range field.partitions {
 					p.lanes = append(p.lanes, field.ledger.Lane(id, part))
 				}
@@ -106,7 +113,23 @@ func (s *scenario) openProducers() error {
 			}
 		}
 	}
+	for i, sh := range s.shards {
+		sh.window = int(deal(int64(s.window()), i, len(s.shards)))
+	}
 	return nil
+}
+
+// openProducer opens the client of a flow's producer number n.
+func (s *scenario) openProducer(sh *shard, p *producer, n int) (err error) {
+	opts := s.producerOpts(sh.flow, n)
+	if sh.flow.Transaction != nil {
+		p.txn = newTransactor(sh, p)
+		opts = append(opts, kgo.WithHooks(p.txn), kgo.TransactionTimeout(transactionTimeout),
+			kgo.TransactionalID(fmt.Sprintf("loadscript-%016x-%d", s.runID, p.id)))
+		p.txn.reopen = func() (*kgo.Client, error) { return kgo.NewClient(opts...) }
+	}
+	p.client, err = kgo.NewClient(opts...)
+	return err
 }
 
 // producerOpts sets everything that franz-go has a default for and a plan has an opinion on.
@@ -159,12 +182,18 @@ func (sh *shard) newItem() *item {
 	it.ends = make([]int, len(sh.headers))
 	it.headers = make([]kgo.RecordHeader, 0, len(sh.headers)+1)
 	it.done = it.finish
+	if sh.flow.Transaction != nil {
+		it.done = it.produced
+	}
 	return it
 }
 
 // Acquire implements pace.Sink.
 func (sh *shard) Acquire() bool {
 	s := sh.scenario
+	if x := sh.clients[sh.turn].txn; x != nil && !x.room() {
+		return false
+	}
 	if s.inFlight.Add(1) > s.limit {
 		s.inFlight.Add(-1)
 		return false
@@ -194,22 +223,32 @@ func (sh *shard) Drop(_ int64, intended time.Duration) {
 
 // Send implements pace.Sink.
 func (sh *shard) Send(h pace.Handover) {
-	m := sh.scenario.meter
 	p := sh.clients[sh.turn]
 	sh.turn = (sh.turn + 1) % len(sh.clients)
 	it := sh.make(p, h)
-	late := h.Now - h.Intended
-	sh.delay.Record(it.slot, late)
 	if !h.Pressed {
-		sh.lag.Record(it.slot, late)
+		sh.lag.Record(it.slot, h.Now-h.Intended)
 	}
-	slot := &m.slots[it.slot]
+	if p.txn != nil {
+		p.txn.queue <- it // there is room: Acquire looked
+		return
+	}
+	it.hand(h.Now)
+	// The client's own limit is above ours, so this never blocks and never refuses for want of room.
+	p.client.TryProduce(context.Background(), &it.record, it.done)
+}
+
+// hand notes that the record goes to the client now.
+func (it *item) hand(now time.Duration) {
+	sh := it.shard
+	it.handed = now
+	late := now - it.intended
+	sh.delay.Record(it.slot, late)
+	slot := &sh.scenario.meter.slots[it.slot]
 	slot.handed.Add(1)
 	if late > LateTolerance {
 		slot.late.Add(1)
 	}
-	// The client's own limit is above ours, so this never blocks and never refuses for want of room.
-	p.client.TryProduce(context.Background(), &it.record, it.done)
 }
 
 // make builds the next record, stamp and all. It allocates nothing once the item's buffer has room.
@@ -246,7 +285,8 @@ func (sh *shard) make(p *producer, h pace.Handover) *item {
 	} else {
 		it.headers = append(it.headers, kgo.RecordHeader{Key: gen.StampHeader, Value: stamp})
 	}
-	it.lane, it.slot, it.intended, it.handed = p.lanes[partition], s.meter.slot(h.Intended), h.Intended, h.Now
+	it.lane, it.slot, it.intended, it.answers = p.lanes[partition], s.meter.slot(h.Intended), h.Intended, sh.answers
+	it.txn = p.txn
 	it.seq = it.lane.Sent()
 	gen.Encode(gen.Stamp{
 		RunID: s.runID, IntendedNs: s.clock.Unix(h.Intended), Sequence: it.seq, Producer: p.id, Partition: partition,
@@ -257,33 +297,78 @@ func (sh *shard) make(p *producer, h pace.Handover) *item {
 
 // finish is the client's promise: the record's outcome.
 func (it *item) finish(r *kgo.Record, err error) {
-	sh := it.shard
-	s, m := sh.scenario, sh.scenario.meter
-	slot := &m.slots[it.slot]
 	switch {
 	case err == nil:
-		now := s.clock.Now()
-		sh.latency.Record(it.slot, now-it.intended)
-		sh.service.Record(it.slot, now-it.handed)
-		slot.acked.Add(1)
-		if sh.flow.Acks != "0" { // nobody confirmed a record sent with acks=0: its outcome stays unknown
-			it.lane.Acked(it.seq, r.Offset)
-			sh.field.silence[r.Partition].answered(it.handed, now)
-		}
+		now := it.shard.scenario.clock.Now()
+		it.heard(r.Partition, now)
+		it.acked(r.Offset, now)
 	case refused(err):
-		slot.failed.Add(1)
-		it.lane.Failed(it.seq)
-		m.fault(err)
+		it.failed(err)
 	default:
-		sh.field.silence[r.Partition].unanswered(it.handed)
-		slot.unknown.Add(1)
-		m.fault(err)
+		it.unknown(err)
 	}
-	if err == nil { // after a failure a request with these bytes may still be on its way
+}
+
+// produced is the promise of a record in a transaction: its outcome is that of the transaction, which waits for it.
+func (it *item) produced(r *kgo.Record, err error) {
+	if it.err, it.offset = err, r.Offset; err == nil {
+		it.heard(r.Partition, it.shard.scenario.clock.Now())
+	}
+	it.txn.pending.Done()
+}
+
+// heard notes that the partition's leader answered.
+func (it *item) heard(partition int32, now time.Duration) {
+	if it.shard.flow.Acks != "0" {
+		it.shard.field.silence[partition].answered(it.handed, now)
+	}
+}
+
+// acked, failed, unknown and aborted are the outcomes. Each record gets one of them, once (D2).
+func (it *item) acked(offset int64, now time.Duration) {
+	sh := it.shard
+	sh.latency.Record(it.slot, now-it.intended)
+	sh.service.Record(it.slot, now-it.handed)
+	sh.scenario.meter.slots[it.slot].acked.Add(1)
+	if sh.flow.Acks != "0" { // nobody confirmed a record sent with acks=0: its outcome stays unknown
+		it.lane.Acked(it.seq, offset)
+	}
+	it.end(true)
+}
+
+func (it *item) failed(err error) {
+	m := it.shard.scenario.meter
+	m.slots[it.slot].failed.Add(1)
+	it.lane.Failed(it.seq)
+	m.fault(err)
+	it.end(false)
+}
+
+func (it *item) unknown(err error) {
+	it.shard.field.silence[it.record.Partition].unanswered(it.handed)
+	m := it.shard.scenario.meter
+	m.slots[it.slot].unknown.Add(1)
+	m.fault(err)
+	it.end(false)
+}
+
+func (it *item) aborted() {
+	it.shard.scenario.meter.slots[it.slot].aborted.Add(1)
+	it.lane.Aborted(it.seq)
+	it.end(it.err == nil)
+}
+
+// end lets the record go. After a failure a request with its bytes may still be on its way, so they are not used again.
+func (it *item) end(again bool) {
+	sh, answers := it.shard, it.answers
+	if again {
 		it.record = kgo.Record{}
 		sh.pool.Put(it)
 	}
-	s.inFlight.Add(-1)
+	sh.scenario.inFlight.Add(-1)
+	if answers != nil {
+		answers.Add()
+	}
 }
 
 // refused says whether the error proves that the broker did not, and will not, append the record (D3).
@@ -303,6 +388,11 @@ func refused(err error) bool {
 // close ends the clients; records without an answer get an unknown outcome.
 func (sh *shard) close() {
 	for _, p := range sh.clients {
-		p.client.Close()
+		if p.txn != nil {
+			p.txn.stop()
+		}
+		if p.client != nil { // nil: it could not be opened
+			p.client.Close()
+		}
 	}
 }

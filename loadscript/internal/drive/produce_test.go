@@ -84,6 +84,7 @@ func TestMakingARecordAllocatesNothing(t *testing.T) {
 func bare(t testing.TB, sc *plan.Scenario) *shard {
 	t.Helper()
 	s := &scenario{plan: sc, clock: pace.NewWall(), runID: 1}
+	s.reshape(sc.Stages, 0)
 	s.meter = newMeter(s)
 	flow := &sc.Produce[0]
 	sh := &shard{

@@ -20,7 +20,9 @@ import (
 
 // scenario drives one scenario of a plan.
 type scenario struct {
-	plan  *plan.Scenario
+	plan  *plan.Scenario // its stages and warm-up follow what the run does: see reshape
+	asked *plan.Scenario // as the script wrote it
+	shape atomic.Pointer[shape]
 	index int
 	count int
 	opts  Options
@@ -47,10 +49,14 @@ type scenario struct {
 	aborted   chan struct{} // closed when a threshold stops the offering
 	abortOnce sync.Once
 
-	counts  pace.Counts
-	drain   report.Drain
-	notes   []string
-	verdict []ledger.Verdict
+	counts     pace.Counts
+	findings   []report.Finding // about validity, by whoever found out
+	probes     []report.Probe
+	maxRate    float64
+	firstEvent int // of the probe that goes on
+	drain      report.Drain
+	notes      []string
+	verdict    []ledger.Verdict
 }
 
 // field is one topic of the scenario.
@@ -64,9 +70,9 @@ type field struct {
 }
 
 func newScenario(p *plan.Plan, index int, admin *kadm.Client, h *house, opts Options) *scenario {
-	sc := &p.Scenarios[index]
+	sc := p.Scenarios[index]
 	s := &scenario{
-		plan: sc, index: index, count: len(p.Scenarios), opts: opts, house: h, admin: admin,
+		plan: &sc, asked: &p.Scenarios[index], index: index, count: len(p.Scenarios), opts: opts, house: h, admin: admin,
 		runID:    opts.RunID + uint64(index)*2,
 		probeID:  opts.RunID + uint64(index)*2 + 1,
 		epoch:    pace.NewWall(),
@@ -77,6 +83,13 @@ func newScenario(p *plan.Plan, index int, admin *kadm.Client, h *house, opts Opt
 	if s.limit <= 0 {
 		s.limit = DefaultMaxInFlight
 	}
+	s.limit = max(s.limit, int64(s.window()))
+	for _, f := range sc.Produce {
+		if f.Transaction != nil { // fewer could leave every producer with a transaction that never fills
+			s.limit = max(s.limit, int64(2*max(f.Producers, 1)*f.Transaction.Records))
+		}
+	}
+	s.lay()
 	s.meter = newMeter(s)
 	return s
 }
@@ -94,23 +107,16 @@ func (s *scenario) run(ctx context.Context) (report.Scenario, error) {
 		result.ExitCode = int(plan.ExitUnreachable)
 		return result, err
 	}
-	work := context.WithoutCancel(ctx)
+	_ = sleep(ctx, s.plan.Start) // an end of ctx is seen by the phases
 	result.Started, result.Ran = time.Now(), true
-	s.clock = s.epoch.Restart()
-	s.zeroNs.Store(s.clock.Unix(0))
-	stop := s.meter.start(work)
-	heal, err := s.strike(ctx)
-	if err != nil {
-		stop()
+	if err := s.phases(ctx); err != nil {
 		return result, err
 	}
-	s.offer(ctx)
-	heal()
-	s.settle(ctx)
-	s.converge(ctx)
-	stop()
-	s.stopClients(work)
-	err = s.verify(ctx)
+	s.stopClients(context.WithoutCancel(ctx))
+	err := s.verify(ctx)
+	s.modelNote()
+	final := s.describe() // the stages may have changed
+	result.Stages, result.WarmupNs, result.Probes, result.MaxRate = final.Stages, final.WarmupNs, s.probes, s.maxRate
 	s.judge(ctx, &result, err)
 	if died(s.opts.Dead) {
 		return result, nil // runAll says so
@@ -150,41 +156,6 @@ func (s *scenario) prepare(ctx context.Context) error {
 		return err
 	}
 	return s.probe(ctx)
-}
-
-// offer runs the schedule to its end, or to the end of ctx.
-func (s *scenario) offer(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() { // ends with offer: cancel is deferred
-		select {
-		case <-s.opts.Dead: // never, when nobody watches
-		case <-s.aborted:
-		case <-ctx.Done():
-		}
-		cancel()
-	}()
-	counts := make([]pace.Counts, len(s.shards))
-	var wg sync.WaitGroup
-	for i, sh := range s.shards {
-		wg.Go(func() {
-			p := pace.Pacer{
-				Clock: s.clock, Schedule: sh.schedule, LateLimit: s.opts.LateLimit,
-				Deadline: s.plan.Duration() + s.plan.Drain,
-			}
-			counts[i] = p.Run(ctx, sh)
-		})
-	}
-	if len(s.shards) == 0 { // only consumers: the stages are a stretch of time
-		_ = s.clock.Sleep(ctx, s.plan.Duration())
-	}
-	wg.Wait()
-	for _, c := range counts {
-		s.counts.Offered += c.Offered
-		s.counts.Handed += c.Handed
-		s.counts.Dropped += c.Dropped
-		s.counts.Pressed += c.Pressed
-	}
 }
 
 // grace is how long a phase after the last stage may take.

@@ -61,9 +61,23 @@ func (t *timeline) end(i int, e report.Event) {
 	if t.sink != nil {
 		t.sink.Event(e)
 	}
-	if i >= 0 {
+	if i >= 0 && i < len(t.events) {
 		t.events[i] = e
 	}
+}
+
+// count is how many events there are.
+func (t *timeline) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.events)
+}
+
+// keep forgets all events but [lo, hi): those that came in that order. Nothing that has begun may end later.
+func (t *timeline) keep(lo, hi int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.events = slices.Clone(t.events[lo:hi])
 }
 
 // list is what happened so far, in order of time.

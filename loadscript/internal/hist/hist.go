@@ -1,6 +1,7 @@
 package hist
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -222,6 +223,19 @@ func (s *Series) Second() *Histogram { return s.second }
 
 // Slot is the merged histogram of a slot, of all closed seconds. The caller must not change it.
 func (s *Series) Slot(i int) *Histogram { return s.slots[i] }
+
+// Take closes the open second and moves all slots out; empty ones take their place. The caller owns what it gets.
+func (s *Series) Take() []*Histogram {
+	s.Fold()
+	out := slices.Clone(s.slots)
+	for i := range s.slots {
+		s.slots[i] = New()
+	}
+	return out
+}
+
+// Put replaces the slots by those that Take gave.
+func (s *Series) Put(slots []*Histogram) { copy(s.slots, slots) }
 
 // Merged merges the slots [lo, hi) into a new histogram.
 func (s *Series) Merged(lo, hi int) *Histogram {

@@ -82,7 +82,7 @@ func TestReadBounds(t *testing.T) {
 			if raceDetector && strings.Contains(tc.want, "memory") {
 				t.Skip("the race detector's shadow memory is larger than any limit")
 			}
-			opts := Options{Path: "x.star", Source: []byte(tc.text + "\n" + smokeExample), MaxMemory: 192 << 20, MaxSteps: 3_000_000, Timeout: 4 * time.Second}
+			opts := Options{Path: "x.star", Source: []byte(tc.text + "\n" + smokeExample), MaxMemory: 192 << 20, MaxSteps: 3_000_000, Timeout: time.Minute}
 			if strings.Contains(tc.want, "ran for too long") {
 				opts.Timeout = time.Millisecond
 			}
