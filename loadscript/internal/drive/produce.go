@@ -225,7 +225,8 @@ func (sh *shard) Drop(_ int64, intended time.Duration) {
 func (sh *shard) Send(h pace.Handover) {
 	p := sh.clients[sh.turn]
 	sh.turn = (sh.turn + 1) % len(sh.clients)
-	it := sh.make(p, h)
+	it := sh.pool.Get().(*item)
+	sh.fill(it, p, h)
 	if !h.Pressed {
 		sh.lag.Record(it.slot, h.Now-h.Intended)
 	}
@@ -251,10 +252,9 @@ func (it *item) hand(now time.Duration) {
 	}
 }
 
-// make builds the next record, stamp and all. It allocates nothing once the item's buffer has room.
-func (sh *shard) make(p *producer, h pace.Handover) *item {
+// fill builds the next record, stamp and all. It allocates nothing once the item's buffer has room.
+func (sh *shard) fill(it *item, p *producer, h pace.Handover) {
 	s := sh.scenario
-	it := sh.pool.Get().(*item)
 	now := s.clock.Unix(h.Now)
 	buf, keyed := sh.keys.Append(it.buf[:gen.StampSize])
 	keyEnd := len(buf)
@@ -292,7 +292,6 @@ func (sh *shard) make(p *producer, h pace.Handover) *item {
 		RunID: s.runID, IntendedNs: s.clock.Unix(h.Intended), Sequence: it.seq, Producer: p.id, Partition: partition,
 	}, key, value, stamp)
 	it.record = kgo.Record{Topic: sh.field.plan.Name, Partition: partition, Key: key, Value: value, Headers: it.headers}
-	return it
 }
 
 // finish is the client's promise: the record's outcome.

@@ -55,9 +55,12 @@ func (b *bounds) tell(rate float64, held bool) {
 	}
 }
 
-// achievedShare is the part of a rate that must be acknowledged in its time: an SLO on latency alone would hold at rates that
-// the generator cannot offer.
-const achievedShare = 0.95
+// A rate that is more than the generator or the cluster can do leaves a backlog at its end: an SLO on errors alone would hold
+// all the same. What takes longer to catch up than catchUpShare of the hold, and catchUpLeast, was too much.
+const (
+	catchUpShare = 0.05
+	catchUpLeast = time.Second
+)
 
 // search is the executor find_max_rate: it tries rates, each for its time and then drained, and keeps the measurement of the
 // highest that held (of the last one tried, if none did): that is the scenario's.
@@ -147,8 +150,9 @@ func (s *scenario) try(ctx context.Context, rate float64) (report.Probe, measure
 	if n := r.Totals.Dropped; n > 0 {
 		fail(plan.FormatCount(n) + " records could not be sent in time")
 	}
-	if got := r.Totals.AckedRate; got < achievedShare*rate {
-		fail(fmt.Sprintf("only %s were acknowledged", plan.FormatRate(got)))
+	limit := max(time.Duration(float64(e.Hold)*catchUpShare), catchUpLeast)
+	if took := time.Duration(s.drain.TookNs); took > limit {
+		fail(fmt.Sprintf("took %s after its end to catch up, more than %s", plan.FormatDuration(round(took)), plan.FormatDuration(limit)))
 	}
 	if !s.drain.Converged {
 		fail("the cluster did not converge: " + s.drain.Detail)
