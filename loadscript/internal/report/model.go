@@ -117,9 +117,9 @@ type Totals struct {
 	Handed      int64   `json:"handed"`  // given to the client
 	Acked       int64   `json:"acked"`   // for acks=0: written
 	Failed      int64   `json:"failed"`
-	Unknown     int64   `json:"unknown"` // timed out, or the connection broke: may be there or not
+	Unknown     int64   `json:"unknown"`           // timed out, or the connection broke: may be there or not
 	Aborted     int64   `json:"aborted,omitempty"` // their transaction was
-	Dropped     int64   `json:"dropped"` // never given to the client
+	Dropped     int64   `json:"dropped"`           // never given to the client
 	Late        int64   `json:"late"`
 	Pressed     int64   `json:"pressed"` // held back by the in-flight limit
 	Delivered   int64   `json:"delivered"`
