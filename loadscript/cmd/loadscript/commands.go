@@ -110,6 +110,7 @@ func newRun(stdout, stderr io.Writer) *cobra.Command {
   loadscript run scripts/spike.star --duration 2m --rate 5k/s --spike-rate 50k/s
   loadscript run scripts/spike.star --brokers host1:9092,host2:9092 --out results/today
   loadscript run scripts/latency.star --ab base=./old,cand=bin/streambus
+  loadscript run scripts/failover.star --cluster kafka:3 --kafka-home ~/kafka_2.13-4.3.1
   loadscript run scripts/spike.star --help`, stdout, stderr, f, func(cmd *cobra.Command, cl commandLine) error {
 			return run(cmd, cl, f, secure, many, opts)
 		})
@@ -122,6 +123,7 @@ func newRun(stdout, stderr io.Writer) *cobra.Command {
 	flags.IntVar(&many.repeat, "repeat", 0, "run `N` times, into OUT/1, OUT/2, … (with --ab: of each side, 10 if not given)")
 	flags.StringVar(&many.ab, "ab", "", "two streambus binaries in turns, compared at the end: `base=PATH,cand=PATH`")
 	flags.StringVar(&opts.Streambus, "streambus", "", "`path` of the streambus binary, for the broker of its own")
+	opts.Cluster.add(flags)
 	secure.add(flags)
 	return cmd
 }

@@ -36,7 +36,7 @@ func (m *manyRuns) check(flags *pflag.FlagSet) error {
 	if m.ab == "" {
 		return nil
 	}
-	for _, name := range []string{"brokers", "bootstrap-server", "streambus"} {
+	for _, name := range []string{"brokers", "bootstrap-server", "streambus", "cluster"} {
 		if flags.Changed(name) {
 			return usagef("--ab starts its own brokers: leave --%s out", name)
 		}

@@ -31,7 +31,8 @@ type runOptions struct {
 	Live      liveOptions
 	Sources   []report.Source // of the plan
 	Security  drive.Security
-	Streambus string // path of the streambus binary for the embedded cluster; empty = look for it
+	Cluster   clusterFlags // what to start when Brokers is empty
+	Streambus string       // path of the streambus binary for the embedded cluster; empty = look for it
 	Stdout    io.Writer
 	Stderr    io.Writer
 }
@@ -51,6 +52,18 @@ func runPlan(ctx context.Context, p *plan.Plan, opts runOptions) plan.ExitCode {
 // measure drives the plan. Without results nothing was driven, and the code says why. With them the code is that of the outputs
 // that are written as the run goes; the verdict's is in the results.
 func measure(ctx context.Context, p *plan.Plan, opts runOptions) (*report.Results, plan.ExitCode) {
+	own, err := opts.Cluster.options(p)
+	if err == nil && len(opts.Brokers) > 0 && opts.Cluster.cluster != "" {
+		err = usagef("--cluster %s and --brokers exclude each other: a run starts its cluster, or is given one", opts.Cluster.cluster)
+	}
+	if err != nil {
+		fmt.Fprintf(opts.Stderr, "loadscript: %v\n", err)
+		return nil, plan.ExitConfig
+	}
+	if problems := p.CheckOn(ability(opts.Brokers, own)); len(problems) > 0 {
+		mistakes(problems).Print(opts.Stderr)
+		return nil, plan.ExitScript
+	}
 	if opts.Out != "" {
 		if err := os.MkdirAll(opts.Out, 0o755); err != nil {
 			fmt.Fprintf(opts.Stderr, "loadscript: the results folder: %v\n", err)
@@ -73,54 +86,37 @@ func measure(ctx context.Context, p *plan.Plan, opts runOptions) (*report.Result
 	}
 	defer out.close(opts.Stderr) // a second time does nothing
 	options.Sink = out.sink
-	var own *cluster.Cluster
+	var c *cluster.Cluster
 	if len(opts.Brokers) == 0 {
-		if own, err = startBroker(ctx, opts, progress); err != nil {
+		if c, err = startCluster(ctx, own, opts, progress); err != nil {
 			fmt.Fprintf(opts.Stderr, "loadscript: %v\n", err)
 			switch {
 			case ctx.Err() != nil:
 				return nil, plan.ExitSignal
-			case errors.Is(err, cluster.ErrNoBinary):
+			case asked(err):
 				return nil, plan.ExitConfig
 			}
 			return nil, plan.ExitUnreachable
 		}
-		defer own.Stop()
-		options.Brokers, options.BrokerPID, options.Dead = own.Addrs(), own.Nodes()[0].PID, own.Dead()
-		options.Cluster.Embedded = true
+		defer c.Stop()
+		use(c, &options)
 	}
 	res := drive.Run(ctx, p, options)
 	progress.Done()
-	if own != nil {
+	if c != nil {
 		if res.Verdict.ExitCode == int(plan.ExitUnreachable) {
 			select { // the connection breaks a moment before the process is known to be gone
-			case <-own.Dead():
+			case <-c.Dead():
 			case <-time.After(time.Second):
 			}
 		}
-		res.Cluster.Exit = own.Exit()
-		if own.Stop() {
+		res.Cluster.Exit = c.Exit()
+		if c.Stop() {
 			progress.Note("the broker did not end within 10 s of SIGTERM and was killed")
 		}
 	}
 	res.Version, res.Sources = programVersion(), opts.Sources
 	return res, out.close(opts.Stderr)
-}
-
-// startBroker starts the embedded broker; its log goes to the results folder.
-func startBroker(ctx context.Context, opts runOptions, progress *report.Progress) (*cluster.Cluster, error) {
-	dir := opts.Out
-	if dir == "" {
-		dir = os.TempDir()
-	}
-	c, err := cluster.Start(ctx, cluster.Options{Binary: opts.Streambus, Log: filepath.Join(dir, brokerLog)})
-	if err != nil {
-		return nil, err
-	}
-	if !opts.Quiet {
-		progress.Note("broker " + c.Describe())
-	}
-	return c, nil
 }
 
 // deliver writes the files and prints the verdict.
