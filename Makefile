@@ -149,9 +149,10 @@ crash: ## try to lose data, for hours; CRASH_STATES=1000000 KILLS=5000 POWERCUTS
 # PEER=kafka runs the same clients against Apache Kafka, to try the tests; ROWS=regexp runs some clients; RECORD=1 writes docs/CLIENTS.md.
 .PHONY: test-clients
 test-clients: PEER ?= streambus
-test-clients: ## run real clients (Java, librdkafka, franz-go, Sarama, kafkajs, kafka-python, kcat, Kafka tools and Streams); installs them; needs root for apt-get
+test-clients: ## run real clients (Java, librdkafka, franz-go, Sarama, kafkajs, kafka-python, kcat, Kafka tools and Streams), and loadscript's faults on three nodes of Kafka; installs them; needs root for apt-get
 	sh broker/clients/install.sh
 	$(GO) test -count=1 -v -tags clients -timeout 12m ./broker/clients -args -peer=$(PEER) -rows='$(ROWS)' $(if $(RECORD),-record)
+	$(GO) test -count=1 -v -tags clients -timeout 12m -run Kafka ./loadscript/internal/cluster ./loadscript/internal/drive
 
 # Fuzz functions are found, not listed: a new one is run without being named here.
 .PHONY: fuzz

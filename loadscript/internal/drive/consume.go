@@ -97,7 +97,7 @@ func (f *consumeFlow) clientOpts(m *member) []kgo.Opt {
 	if f.plan.Isolation == "read_committed" {
 		isolation = kgo.ReadCommitted()
 	}
-	opts := append(clientOpts(f.scenario.through(flowName("consume", f.plan.Topic.Name, f.plan.Group)), fmt.Sprintf("consume-%d", m.number)),
+	opts := append(f.scenario.flowOpts(fmt.Sprintf("consume-%d", m.number), "consume", f.plan.Topic.Name, f.plan.Group),
 		kgo.FetchMaxWait(500*time.Millisecond), // Kafka's default; franz-go's is 5 s
 		kgo.FetchIsolationLevel(isolation),
 		kgo.KeepControlRecords(), // they take up offsets: without them every transaction would leave a gap

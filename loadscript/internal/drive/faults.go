@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -18,6 +19,9 @@ import (
 // openLinks puts a front of proxies between each flow and the cluster if a fault of the scenario strikes links. The run's own
 // questions to the cluster go past them: who is asked for a leader must answer although its clients are cut off.
 func (s *scenario) openLinks() error {
+	if len(s.plan.Faults) > 0 {
+		s.notes = append(s.notes, "clients asked for the cluster's state every "+plan.FormatDuration(metadataAge)+", as this scenario has faults")
+	}
 	if !fault.NeedsLinks(s.plan.Faults) {
 		return nil
 	}
@@ -47,15 +51,38 @@ func upstream(opts Options) proxy.Dial {
 	}
 }
 
-// through gives the options of the clients of a flow, which go through its front if it has one.
-func (s *scenario) through(flow string) Options {
-	front := s.fronts[flow]
-	if front == nil {
-		return s.opts
-	}
+// flowOpts are the options that all clients of a flow share. They go through the flow's front if it has one.
+func (s *scenario) flowOpts(client string, flow ...string) []kgo.Opt {
 	opts := s.opts
-	opts.Brokers, opts.Dial, opts.Security.TLS = front.Seeds(), nil, nil
-	return opts
+	if front := s.fronts[flowName(flow...)]; front != nil {
+		opts.Brokers, opts.Dial, opts.Security.TLS = front.Seeds(), nil, nil
+	}
+	list := clientOpts(opts, client)
+	if len(s.plan.Faults) > 0 {
+		// A request that a frozen or cut off broker has swallowed is waited for, by default for 10 to 20 s (Kafka's Java client:
+		// 30 s), long after another broker has taken over. Who asks often, and not for long, learns that the broker is gone,
+		// gives its requests up and goes to the new leader: so what is measured is how long the cluster takes.
+		list = append(list, kgo.MetadataMaxAge(metadataAge), kgo.RequestTimeoutOverhead(metadataLimit+4*slowest(s.plan.Faults)))
+	}
+	return list
+}
+
+// metadataAge is how old what a client knows of the cluster may grow in a scenario with faults, and metadataLimit how long it
+// waits for the answer when nothing slows the links: a broker that does not answer is not asked again soon.
+const (
+	metadataAge   = time.Second
+	metadataLimit = 2 * time.Second
+)
+
+// slowest is the most that one of the faults adds to one direction of a link.
+func slowest(faults []plan.Fault) (d time.Duration) {
+	for _, f := range faults {
+		d = max(d, slowest(f.Choices))
+		if f.Kind == "latency" {
+			d = max(d, f.Delay+f.Jitter)
+		}
+	}
+	return d
 }
 
 // strike applies the scenario's faults from now on, when the first stage begins, until heal is called: that returns when

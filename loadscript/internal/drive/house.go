@@ -133,31 +133,42 @@ func (h *house) group(ctx context.Context, group, topic string, partitions int32
 
 // ends lists where the partitions of a topic end; starts lists where they begin.
 func (h *house) ends(ctx context.Context, topic string, partitions int32) ([]int64, error) {
-	return offsets(h.admin.ListEndOffsets(ctx, topic))(topic, partitions)
+	return offsets(ctx, h.admin.ListEndOffsets, topic, partitions)
 }
 
 func (h *house) starts(ctx context.Context, topic string, partitions int32) ([]int64, error) {
-	return offsets(h.admin.ListStartOffsets(ctx, topic))(topic, partitions)
+	return offsets(ctx, h.admin.ListStartOffsets, topic, partitions)
 }
 
-func offsets(listed kadm.ListedOffsets, err error) func(string, int32) ([]int64, error) {
-	return func(topic string, partitions int32) ([]int64, error) {
-		if err != nil {
+// offsets asks again, until ctx ends, while a broker has not heard yet that it leads a partition, or does not lead it any more.
+func offsets(ctx context.Context, list func(context.Context, ...string) (kadm.ListedOffsets, error), topic string, partitions int32) ([]int64, error) {
+	for {
+		listed, err := list(ctx, topic)
+		var found []int64
+		if err == nil {
+			if found, err = lookup(listed, topic, partitions); err == nil {
+				return found, nil
+			}
+		}
+		if !kerr.IsRetriable(err) || sleep(ctx, 50*time.Millisecond) != nil {
 			return nil, err
 		}
-		list := make([]int64, partitions)
-		for p := range partitions {
-			o, ok := listed.Lookup(topic, p)
-			if !ok {
-				return nil, fmt.Errorf("no offset listed for %s/%d", topic, p)
-			}
-			if o.Err != nil {
-				return nil, fmt.Errorf("offset of %s/%d: %w", topic, p, o.Err)
-			}
-			list[p] = o.Offset
-		}
-		return list, nil
 	}
+}
+
+func lookup(listed kadm.ListedOffsets, topic string, partitions int32) ([]int64, error) {
+	list := make([]int64, partitions)
+	for p := range partitions {
+		o, ok := listed.Lookup(topic, p)
+		if !ok {
+			return nil, fmt.Errorf("no offset listed for %s/%d", topic, p)
+		}
+		if o.Err != nil {
+			return nil, fmt.Errorf("offset of %s/%d: %w", topic, p, o.Err)
+		}
+		list[p] = o.Offset
+	}
+	return list, nil
 }
 
 // leave deletes the created topics that no later scenario of the plan uses.

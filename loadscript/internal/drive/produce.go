@@ -134,7 +134,7 @@ func (s *scenario) openProducer(sh *shard, p *producer, n int) (err error) {
 
 // producerOpts sets everything that franz-go has a default for and a plan has an opinion on.
 func (s *scenario) producerOpts(flow *plan.Produce, n int) []kgo.Opt {
-	opts := append(clientOpts(s.through(flowName("produce", flow.Topic.Name)), fmt.Sprintf("produce-%d", n)),
+	opts := append(s.flowOpts(fmt.Sprintf("produce-%d", n), "produce", flow.Topic.Name),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerLinger(flow.Linger),
 		kgo.ProducerBatchCompression(codec(flow.Compression)),

@@ -39,7 +39,7 @@ type Engine struct {
 // Limits of what a beat may take. A cluster may have no leader for a while, more so when faults follow close upon each other.
 const (
 	resolveLimit = 20 * time.Second
-	lookLimit    = 5 * time.Second
+	lookLimit    = 3 * time.Second
 	healLimit    = 3 * time.Minute
 	retryEvery   = 100 * time.Millisecond
 )
