@@ -159,7 +159,9 @@ type section struct {
 	Plan    [][2]string
 	Heat    bool
 	Lagged  bool // there is a lag per group
-	Nodes   bool // what the brokers used is known
+	Memory  bool // what the brokers used of it is known, as below
+	Disk    bool
+	Net     bool
 }
 
 type card struct{ Name, Value, Note, Class string }
@@ -210,7 +212,12 @@ func newSection(i int, s *Scenario, n int) section {
 	sec.Faults, sec.Tries, sec.Happens, sec.Plan = recoveries(s), probes(s), events(s), planRows(s)
 	sec.Heat = newHeat(s.Heat) != nil
 	sec.Lagged = slices.ContainsFunc(s.Series, func(r Second) bool { return len(r.Lags) > 0 })
-	sec.Nodes = slices.ContainsFunc(s.Series, func(r Second) bool { return len(r.Brokers) > 0 })
+	for i := range s.Series {
+		all := sumBrokers(s.Series[i].Brokers)
+		sec.Memory = sec.Memory || all.RSS >= 0
+		sec.Disk = sec.Disk || all.DiskRead >= 0 || all.DiskWrite >= 0
+		sec.Net = sec.Net || all.NetIn >= 0 || all.NetOut >= 0
+	}
 	for j := range s.Metrics {
 		sec.Metrics = append(sec.Metrics, latencyRow{s.Metrics[j].Name, cells(&s.Metrics[j].Whole)})
 	}
