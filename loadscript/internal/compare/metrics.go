@@ -100,6 +100,7 @@ func differences(a, b *report.Results) (list []string) {
 	differ("processor", a.Host.CPU, b.Host.CPU)
 	differ("cores", fmt.Sprint(a.Host.Cores), fmt.Sprint(b.Host.Cores))
 	differ("brokers", fmt.Sprint(a.Cluster.Nodes), fmt.Sprint(b.Cluster.Nodes))
+	differ("broker settings", settings(a), settings(b))
 	differ("kernel", a.Host.Kernel, b.Host.Kernel)
 	differ("loadscript", a.Version, b.Version)
 	differ("seeds", seeds(a), seeds(b))
@@ -111,6 +112,17 @@ func orNone(s string) string {
 		return "(none)"
 	}
 	return s
+}
+
+// settings are those of the brokers but for where each listens and keeps its data, which differ in every run of a broker of its own.
+func settings(r *report.Results) string {
+	var list []string
+	for _, c := range r.Cluster.Config {
+		if !strings.Contains(c.Name, "listeners") && !strings.HasPrefix(c.Name, "log.dir") {
+			list = append(list, fmt.Sprintf("%s=%s", c.Name, c.Value))
+		}
+	}
+	return strings.Join(list, " ")
 }
 
 func seeds(r *report.Results) string {

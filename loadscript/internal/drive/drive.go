@@ -121,6 +121,7 @@ func runAll(ctx context.Context, p *plan.Plan, opts Options, res *report.Results
 		return refusal(opts, opts.Prepare, err)
 	}
 	res.Cluster.Nodes = len(meta.Brokers)
+	res.Cluster.Config = brokerConfig(hello, admin, meta.Brokers.NodeIDs())
 	house := newHouse(admin, opts, res.Cluster.Nodes)
 	defer house.cleanUp(context.WithoutCancel(ctx))
 	for i := range p.Scenarios {

@@ -49,11 +49,19 @@ type Host struct {
 
 // Cluster is what was under load.
 type Cluster struct {
-	Brokers  []string `json:"brokers"`
-	Nodes    int      `json:"nodes"`
-	Embedded bool     `json:"embedded"`       // started by loadscript itself
-	Shared   bool     `json:"shared"`         // on this machine: broker and generator share its cores
-	Exit     string   `json:"exit,omitempty"` // how the embedded broker died, if it did, with the end of its log
+	Brokers  []string        `json:"brokers"`
+	Nodes    int             `json:"nodes"`
+	Embedded bool            `json:"embedded"`         // started by loadscript itself
+	Shared   bool            `json:"shared"`           // on this machine: broker and generator share its cores
+	Config   []BrokerSetting `json:"config,omitempty"` // what is not a default, secrets left out
+	Exit     string          `json:"exit,omitempty"`   // how the embedded broker died, if it did, with the end of its log
+}
+
+// BrokerSetting is a setting of the brokers that somebody chose.
+type BrokerSetting struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Broker int32  `json:"broker"` // -1: of all of them
 }
 
 // Verdict is the outcome of the whole run.

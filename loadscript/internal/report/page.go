@@ -128,6 +128,13 @@ func environment(r *Results) [][2]string {
 		}
 		list = append(list, [2]string{"--" + p.Name, text})
 	}
+	for _, c := range r.Cluster.Config {
+		name := c.Name
+		if c.Broker >= 0 {
+			name = fmt.Sprintf("%s of broker %d", name, c.Broker)
+		}
+		list = append(list, [2]string{name, c.Value})
+	}
 	for _, s := range r.Sources {
 		list = append(list, [2]string{s.Path, "SHA-256 " + s.SHA256})
 	}
