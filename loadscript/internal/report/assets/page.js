@@ -101,7 +101,7 @@
       width: el.clientWidth, height: 215,
       cursor: {sync: {key: "s" + d.index}, focus: {prox: 24}, drag: {x: true, y: false}, points: {size: 6}},
       focus: {alpha: .35},
-      scales: Object.assign({x: {time: false, range: (u, a, b) => [Math.min(0, a), Math.max(b, d.end)]}}, y.scales),
+      scales: Object.assign({x: {time: false, range: (u, a, b) => a == d.t[0] && b == d.t[d.t.length - 1] ? [Math.min(0, a), Math.max(b, d.end)] : [a, b]}}, y.scales),
       axes: [axis({values: (u, ticks) => ticks.map(clock), space: 70, size: 28, gap: 4})].concat(y.axes),
       series: [{label: "time", value: (u, v) => clock(v)}].concat(series),
       plugins: [bands(d, true)].concat((extra && extra.more) || []),
@@ -307,8 +307,8 @@
     const step = {ArrowLeft: -1, ArrowRight: 1}[e.key] * (e.shiftKey ? 10 : 1);
     if (step) {
       const t = u.data[0], at = u.cursor.idx == null ? -1 : u.cursor.idx, i = Math.min(Math.max(at + step, 0), t.length - 1);
-      u.setCursor({left: u.valToPos(t[i], "x"), top: Math.max(u.cursor.top, 10)});
-      document.querySelector(".live").textContent = [...el.querySelectorAll(".u-legend .u-series:not(.quiet)")].map(s => s.textContent).join(", ");
+      u.setCursor({left: u.valToPos(t[i], "x"), top: Math.max(u.cursor.top, 10)}, true, true);
+      document.querySelector(".live").textContent = [...el.querySelectorAll(".u-legend .u-series:not(.quiet)")].map(s => s.querySelector(".u-label").textContent + " " + s.querySelector(".u-value").textContent).join(", ");
     } else if (e.key == "Escape") {
       const sec = el.closest(".scenario");
       sec.querySelectorAll(".timeline .plot").forEach(p => { const v = plots.get(p); if (v) v.setData(v.data); });
