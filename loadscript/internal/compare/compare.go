@@ -62,6 +62,7 @@ type Row struct {
 	P        *float64 `json:"p"`          // null where nothing was tested
 	Holm     *float64 `json:"p_holm"`     // corrected over the rows of the pair
 	Seen     *float64 `json:"detectable"` // C2: smallest change that could have been seen, a fraction; null: none, or not known
+	Spread   *float64 `json:"p_spread"`   // of the Kolmogorov-Smirnov test, corrected like p_holm
 	Outcome  Outcome  `json:"outcome"`
 	show     func(float64) string
 }
@@ -180,7 +181,7 @@ func newRow(a, b *Group, scenario string, m *metric) (Row, bool) {
 // judge tests the rows of a pair together.
 func judge(rows []Row, margin float64) {
 	var tested []*Row
-	var p []float64
+	var p, spread []float64
 	for i := range rows {
 		r := &rows[i]
 		x, y := r.A.Values, r.B.Values
@@ -193,8 +194,11 @@ func judge(rows []Row, margin float64) {
 		default:
 			v := uTest(x, y)
 			r.P = &v
-			tested, p = append(tested, r), append(p, v)
+			tested, p, spread = append(tested, r), append(p, v), append(spread, ksTest(x, y))
 		}
+	}
+	for i, h := range holm(spread) {
+		tested[i].Spread = &h
 	}
 	for i, h := range holm(p) {
 		r := tested[i]

@@ -152,6 +152,22 @@ func TestASlightChangeIsNoRegression(t *testing.T) {
 	}
 }
 
+func TestTheSameMedianAndEverySecondRunSlow(t *testing.T) {
+	rows := []Row{{show: showLatency}}
+	for i := range 20 {
+		quick, slow := 9.9e6+float64(i)*1e4, 7e6+float64(i)*2e4
+		if i%2 == 1 {
+			slow = 13e6 + float64(i)*2e4
+		}
+		rows[0].A.Values, rows[0].B.Values = append(rows[0].A.Values, quick), append(rows[0].B.Values, slow)
+	}
+	rows[0].A, rows[0].B = summarize(rows[0].A.Values), summarize(rows[0].B.Values)
+	judge(rows, DefaultMargin)
+	if rows[0].Outcome != Noise || !strings.Contains(rows[0].finding(), "spread differently, p=0.0") {
+		t.Errorf("%s: %s", rows[0].Outcome, rows[0].finding())
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	g := groups(4, .03, 1, 1)
 	for _, r := range g[1].Runs {

@@ -6,7 +6,7 @@
 //
 // The unit is a run: the records inside one are not independent, so they are never tested against each other. Medians have
 // confidence intervals by order statistics, groups are compared by the Mann-Whitney U test, and the p-values of all metrics of a
-// pair of groups are corrected together by Holm's method.
+// pair of groups are corrected together by Holm's method. A second test, Kolmogorov's and Smirnov's, looks for a different spread.
 //
 // Invariants:
 //

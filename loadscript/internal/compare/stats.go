@@ -37,6 +37,56 @@ func uTest(a, b []float64) float64 {
 	return benchmath.AssumeNothing.Compare(x, y).P
 }
 
+// ksTest is the two-sided p-value of the Kolmogorov-Smirnov test, exact by counting lattice paths (Hodges 1957); with ties it is on
+// the safe side. It sees what the U test does not: the same median, and every third run slow.
+func ksTest(a, b []float64) float64 {
+	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
+	n, m := len(a), len(b)
+	apart := func(i, j int) int { // of the two distributions, times n*m
+		if d := i*m - j*n; d >= 0 {
+			return d
+		}
+		return j*n - i*m
+	}
+	worst := 0
+	for i, j := 0, 0; i < n || j < m; {
+		v := math.Inf(1)
+		if i < n {
+			v = a[i]
+		}
+		if j < m {
+			v = min(v, b[j])
+		}
+		for i < n && a[i] == v {
+			i++
+		}
+		for j < m && b[j] == v {
+			j++
+		}
+		worst = max(worst, apart(i, j))
+	}
+	// inside[j]: the chance that a random order of i of A's and j of B's never got so far apart.
+	inside := make([]float64, m+1)
+	for i := range n + 1 {
+		for j := range m + 1 {
+			switch {
+			case i == 0 && j == 0:
+				inside[0] = 1
+			case i == 0:
+				inside[j] = inside[j-1]
+			case j == 0: // as it was: all of the first i+j are A's
+			default:
+				// The last of i+j is one of A's with a chance of i/(i+j).
+				inside[j] = (inside[j]*float64(i) + inside[j-1]*float64(j)) / float64(i+j)
+			}
+			if apart(i, j) >= worst {
+				inside[j] = 0
+			}
+		}
+	}
+	return min(1, 1-inside[m])
+}
+
 // holm corrects p-values that are looked at together (Holm 1979).
 func holm(p []float64) []float64 {
 	order := make([]int, len(p))

@@ -42,6 +42,26 @@ func TestUTest(t *testing.T) {
 	}
 }
 
+func TestKolmogorovSmirnov(t *testing.T) {
+	ten := []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}
+	shifted := func(by float64) (out []float64) {
+		for _, v := range ten {
+			out = append(out, v+by)
+		}
+		return out
+	}
+	for _, c := range []struct {
+		a, b []float64
+		want float64 // as R's ks.test(exact = TRUE) has it
+	}{
+		{ten[:5], ten[5:], 2.0 / 252}, {ten, shifted(6.5), 0.01234}, {ten, shifted(5.5), 0.05245}, {ten, ten, 1}, {ten[:3], ten[3:7], 2.0 / 35},
+	} {
+		if got := ksTest(c.a, c.b); math.Abs(got-c.want) > 1e-5 {
+			t.Errorf("%v against %v: p = %v, want %v", c.a, c.b, got, c.want)
+		}
+	}
+}
+
 func TestMedianHasAnIntervalFromSixRuns(t *testing.T) {
 	if s := summarize([]float64{5, 1, 3, 2, 4}); s.Median != 3 || s.Lo != nil || s.Values[0] != 5 {
 		t.Errorf("five runs: %+v", s)

@@ -108,10 +108,14 @@ func (r *Row) finding() string {
 	case TooFew:
 		return "~ " + pValue(*r.Holm) + ", with so few runs no change could be believed"
 	case Noise:
-		if r.Seen == nil {
-			return "~ " + pValue(*r.Holm) + ", what could have been seen is not known"
+		text := "what could have been seen is not known"
+		if r.Seen != nil {
+			text = fmt.Sprintf("could have seen %.1f%%", 100**r.Seen)
 		}
-		return fmt.Sprintf("~ %s, could have seen %.1f%%", pValue(*r.Holm), 100**r.Seen)
+		if *r.Spread <= alpha {
+			text += "; but the runs are spread differently, " + pValue(*r.Spread)
+		}
+		return "~ " + pValue(*r.Holm) + ", " + text
 	}
 	return string(r.Outcome) + " " + pValue(*r.Holm)
 }
