@@ -197,7 +197,7 @@ func TestRunPlanOnAFullDisk(t *testing.T) {
 	t.Setenv("TMPDIR", spare)
 	var out, errs bytes.Buffer
 	code := runPlan(t.Context(), tinyPlan(), runOptions{Brokers: c.ListenAddrs(), Out: filepath.Join(dir, "out"), Quiet: true, Stdout: &out, Stderr: &errs})
-	if code != plan.ExitInternal || !strings.Contains(errs.String(), "no space left on device; make room, or give --out a folder on another disk") {
+	if code != plan.ExitInternal || !strings.Contains(errs.String(), "no space left on device (free some, or choose another folder with --out)") {
 		t.Errorf("exit code %d\n%s", code, errs.String())
 	}
 	if !strings.Contains(out.String(), "300 acknowledged, 0 lost") || !strings.Contains(out.String(), spare) {
