@@ -129,6 +129,10 @@ flamegraph: profile-cpu ## the CPU profile as a picture to click on: bin/profile
 	$(GO) run ./tools/flamegraph bin/profiles/cpu.pprof >bin/profiles/cpu.svg
 	@echo 'open bin/profiles/cpu.svg in a browser'
 
+.PHONY: test-docs
+test-docs: ## run every shell block of the guides that is not marked as skipped, slow ones too; GUIDE=PRODUCTION.md runs one guide
+	GUIDES=all GUIDE=$(GUIDE) $(GO) test -count=1 -v -timeout 60m ./docs -run '^TestGuides$$'
+
 # CRASH_STATES: crash points of random histories; KILLS: kill -9 of a process; POWERCUTS: for each file system; FILLS: of a full
 # disk; FAULTS: histories of which every operation is made to fail; FLIPS: bits flipped, -1 is every one (about an hour); LIES:
 # histories within which each planted bug must be caught. POWERCUTS and FILLS need root, loop devices, mkfs.ext4 and mkfs.xfs.
