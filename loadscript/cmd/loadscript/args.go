@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/streambus/streambus/loadscript/internal/omb"
 	"github.com/streambus/streambus/loadscript/internal/plan"
 	"github.com/streambus/streambus/loadscript/internal/script"
 )
@@ -144,6 +145,17 @@ type scriptFlags struct {
 	only    string
 
 	maxSteps uint64
+	omb      string // a workload of the Open Messaging Benchmark instead of a script
+}
+
+// read reads the script, or the workload.
+func (f *scriptFlags) read(ctx context.Context, path string, settings []script.Setting, stderr io.Writer) (*script.Script, error) {
+	if f.omb == "" {
+		return script.Read(ctx, f.options(path, settings, stderr))
+	}
+	s, err := omb.Load(path)
+	s.Unused = settings // a workload has no parameters
+	return s, err
 }
 
 // options are how a script is read.
@@ -157,6 +169,7 @@ func (f *scriptFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.brokers, "bootstrap-server", "", "the same as --brokers")
 	flags.Lookup("bootstrap-server").Hidden = true
 	flags.StringVar(&f.only, "only", "", "take only the scenario with this `name`")
+	flags.StringVar(&f.omb, "import-omb", "", "take the workload `file` of an Open Messaging Benchmark instead of a script")
 	flags.Uint64Var(&f.maxSteps, "max-steps", 0, "`number` of steps that a script may take while it is read (default 10 million)")
 	flags.Uint64Var(&f.seed, "seed", 0, "`number` that replaces the seed of every scenario")
 }
@@ -197,7 +210,7 @@ type loaded struct {
 
 // load reads a script with its settings. Mistakes are printed to stderr; the error then only carries the exit code.
 func load(ctx context.Context, cmd *cobra.Command, path string, f *scriptFlags, settings []script.Setting, stderr io.Writer) (*loaded, error) {
-	s, err := script.Read(ctx, f.options(path, settings, stderr))
+	s, err := f.read(ctx, path, settings, stderr)
 	if err := loadError(ctx, path, err, stderr); err != nil {
 		if unknown := unknownSettings(cmd, path, s); unknown != nil {
 			fmt.Fprintf(stderr, "\nloadscript: %s\n", unknown)

@@ -33,6 +33,12 @@ func scriptCommand(use, short, long, example string, stdout, stderr io.Writer, f
 		if err != nil {
 			return err
 		}
+		if f.omb != "" {
+			if len(cl.scripts) > 0 {
+				return usagef("%s takes a script or --import-omb, not both", cmd.CommandPath())
+			}
+			cl.scripts = []string{f.omb}
+		}
 		if cl.help {
 			return scriptHelp(cmd, cl, f, stdout, stderr)
 		}
@@ -54,7 +60,7 @@ func scriptHelp(cmd *cobra.Command, cl commandLine, f *scriptFlags, stdout, stde
 		return err
 	}
 	path := cl.scripts[0]
-	s, loadErr := script.Read(cmd.Context(), f.options(path, settings, nil))
+	s, loadErr := f.read(cmd.Context(), path, settings, nil)
 	if _, mistakes := loadErr.(script.Errors); loadErr != nil && !mistakes {
 		return loadError(cmd.Context(), path, loadErr, stderr)
 	}
@@ -151,7 +157,7 @@ func run(cmd *cobra.Command, cl commandLine, f *scriptFlags, secure *securityFla
 		opts.Seed = &f.seed
 	}
 	if opts.Out == "" {
-		base := strings.TrimSuffix(filepath.Base(path), ".star")
+		base := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
 		opts.Out = filepath.Join("loadscript-results", base+"-"+time.Now().Format("20060102-150405"))
 	}
 	opts.Sources = sources(path)
@@ -248,7 +254,7 @@ func summary(p *plan.Plan) string {
 func checkJSON(cmd *cobra.Command, cl commandLine, f *scriptFlags, settings []script.Setting, stdout, stderr io.Writer) error {
 	all, worst := script.Errors{}, plan.ExitPass
 	for _, path := range cl.scripts {
-		s, err := script.Read(cmd.Context(), f.options(path, settings, stderr))
+		s, err := f.read(cmd.Context(), path, settings, stderr)
 		if mistakes, ok := err.(script.Errors); ok {
 			all = append(all, mistakes...)
 			worst = plan.Worse(worst, mistakes.ExitCode())
