@@ -347,12 +347,29 @@ func newDoc(stdout io.Writer) *cobra.Command {
 	}
 }
 
+// length is how long a script's load takes with the parameters that it has; "?" when that is not known or the script is wrong.
+func length(cmd *cobra.Command, path string) string {
+	s, err := script.Read(cmd.Context(), script.Options{Path: path})
+	if err != nil {
+		return "?"
+	}
+	var sum time.Duration
+	for i := range s.Plan.Scenarios {
+		d, known := s.Plan.Scenarios[i].Length()
+		if !known {
+			return "?"
+		}
+		sum += d
+	}
+	return plan.FormatDuration(sum)
+}
+
 func newList(stdout io.Writer) *cobra.Command {
 	return &cobra.Command{
 		Use: "list [FOLDER]", Short: "List the scripts in a folder",
-		Long: "Lists the scripts in a folder (default: scripts, or the current one) with the first line of what they say about themselves.",
+		Long: "Lists the scripts in a folder (default: scripts, or the current one) with how long they take as they stand and the first line\nof what they say about themselves.",
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "scripts"
 			if len(args) > 0 {
 				dir = args[0]
@@ -368,12 +385,15 @@ func newList(stdout io.Writer) *cobra.Command {
 			}
 			tw := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 			for _, n := range names {
+				if strings.HasSuffix(n, script.TestSuffix) {
+					continue
+				}
 				path := filepath.Join(dir, n)
 				title, err := script.Title(path)
 				if err != nil {
 					title = "(" + err.Error() + ")"
 				}
-				fmt.Fprintf(tw, "%s\t%s\n", path, title)
+				fmt.Fprintf(tw, "%s\t%s\t%s\n", path, length(cmd, path), title)
 			}
 			return tw.Flush()
 		},

@@ -64,7 +64,11 @@ func unknownCommandHint(args []string, msg string) string {
 		return ""
 	}
 	if len(args) > 0 {
-		if n := script.Nearest(args[0], []string{"run", "check", "plan", "compare", "report", "doc", "list", "selftest", "version", "completion", "help"}); n != "" {
+		names := []string{"help", "completion"}
+		for _, c := range newRoot(io.Discard, io.Discard).Commands() {
+			names = append(names, c.Name())
+		}
+		if n := script.Nearest(args[0], names); n != "" {
 			return "loadscript " + n
 		}
 	}
@@ -104,7 +108,8 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root.DisableSuggestions = true
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagError(cmd, err) })
-	root.AddCommand(newRun(stdout, stderr), newCheck(stdout, stderr), newPlan(stdout, stderr), newCompare(stdout), newReport(stdout), newDoc(stdout), newList(stdout), newSelftest(stdout), newVersion(stdout))
+	root.AddCommand(newRun(stdout, stderr), newCheck(stdout, stderr), newPlan(stdout, stderr), newCompare(stdout), newReport(stdout), newTest(stdout, stderr),
+		newDoc(stdout), newList(stdout), newSelftest(stdout), newVersion(stdout))
 	return root
 }
 

@@ -49,6 +49,7 @@ const (
 type request struct {
 	Options Options // without Print
 	Memory  uint64
+	Tests   testMode
 }
 
 // answer is what it says: exactly what Load returned.
@@ -59,6 +60,7 @@ type answer struct {
 	Errors Errors
 	File   *fileError // an *fs.PathError
 	Other  string     // any other error
+	Tests  []TestResult
 }
 
 type fileError struct{ Op, Path, Text, Kind string }
@@ -66,26 +68,34 @@ type fileError struct{ Op, Path, Text, Kind string }
 // Read is Load in a process of its own, with bounded memory: a script that needs more, or that never ends, is a mistake like
 // any other. The program that calls it must call BecomeReader first thing in its main function.
 func Read(ctx context.Context, opts Options) (*Script, error) {
+	a, err := readApart(ctx, opts)
+	if err != nil {
+		return &Script{}, err
+	}
+	return a.unpack()
+}
+
+func readApart(ctx context.Context, opts Options) (*answer, error) {
 	opts = opts.defaults()
 	before, cancel := context.WithTimeout(ctx, opts.Timeout+readerGrace)
 	defer cancel()
 	r := &reader{opts: opts}
 	if err := r.start(before); ctx.Err() != nil {
-		return &Script{}, context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	} else if err != nil {
-		return &Script{}, fmt.Errorf("script: starting a process to read %s: %w", opts.Path, err)
+		return nil, fmt.Errorf("script: starting a process to read %s: %w", opts.Path, err)
 	}
 	defer r.release()
 	got, err := r.wait()
 	switch {
 	case ctx.Err() != nil:
-		return &Script{}, context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	case err == nil:
-		return got.unpack()
+		return got, nil
 	case before.Err() != nil:
-		return &Script{}, r.mistake(errTimeout.Error(), "a script only describes the load; the engine makes the records")
+		return nil, r.mistake(errTimeout.Error(), "a script only describes the load; the engine makes the records")
 	}
-	return &Script{}, r.explain(err)
+	return nil, r.explain(err)
 }
 
 func (o Options) defaults() Options {
@@ -120,7 +130,7 @@ func (r *reader) start(ctx context.Context) error {
 	if sent.Source != nil && len(sent.Source) == 0 {
 		sent.Source = []byte("\n") // gob makes no difference between empty and missing
 	}
-	if err := gob.NewEncoder(&in).Encode(request{Options: sent, Memory: r.opts.MaxMemory}); err != nil {
+	if err := gob.NewEncoder(&in).Encode(request{Options: sent, Memory: r.opts.MaxMemory, Tests: r.opts.tests}); err != nil {
 		return err
 	}
 	file, err := os.CreateTemp("", "loadscript-trace-")

@@ -21,6 +21,7 @@ var docTopics = []struct {
 	{"params", "settings that the command line can change", printParams},
 	{"load", "sharing code between scripts", printLoad},
 	{"std", "the library that comes with loadscript", printStd},
+	{"tests", "tests of scripts: assert and plan()", printTests},
 	{"dialect", "what Starlark is, and what scripts cannot do", printDialect},
 	{"exit-codes", "what loadscript says to the shell", printExitCodes},
 }
@@ -267,6 +268,27 @@ Modules are .star files of at most 1MiB in the script's folder or below it; link
 followed. Each is run once. While a module loads it cannot call scenario() or param(); functions in it can, when
 the script calls them. Everything at the top level of a module is frozen once it is loaded.
 `)
+}
+
+func printTests(w io.Writer) {
+	fmt.Fprint(w, `Functions test_… in files …_test.star are tests; `+"`loadscript test`"+` runs them, without any network:
+
+  def test_short_spike():
+      p = plan("spike.star", duration = "1m")
+      assert.eq(p.duration, dur("1m"))
+      assert.true(p.peak_rate <= 10000, msg = "the spike is too high")
+
+plan(SCRIPT, **PARAMETERS) reads a script in the test's folder or below it. What it returns has records, duration,
+peak_rate, bytes, fault_times and scenarios; each scenario has the same of its own, and name, stages, thresholds
+and verify. A failed assertion is noted and the test goes on; a mistake ends it.
+
+`)
+	for i, t := range testTables {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		t.printDoc(w)
+	}
 }
 
 func printDialect(w io.Writer) {

@@ -248,6 +248,20 @@ func (s *session) exec(ctx context.Context, src *source, text []byte, moduleName
 		s.reportResolve(src, err)
 		return nil, errReported
 	}
+	thread := s.newThread(ctx, src, moduleName)
+	release := context.AfterFunc(ctx, func() { thread.Cancel(context.Cause(ctx).Error()) })
+	defer release()
+	globals, err := prog.Init(thread, s.env)
+	globals.Freeze()
+	if err != nil {
+		s.reportEval(src, err)
+		return nil, errReported
+	}
+	return globals, nil
+}
+
+// newThread makes the thread that runs a file, or a test of it.
+func (s *session) newThread(ctx context.Context, src *source, moduleName string) *starlark.Thread {
 	thread := &starlark.Thread{
 		Name:  src.name,
 		Print: s.print,
@@ -259,15 +273,7 @@ func (s *session) exec(ctx context.Context, src *source, text []byte, moduleName
 	if moduleName != "" {
 		thread.SetLocal(loadingKey, src.name)
 	}
-	release := context.AfterFunc(ctx, func() { thread.Cancel(context.Cause(ctx).Error()) })
-	defer release()
-	globals, err := prog.Init(thread, s.env)
-	globals.Freeze()
-	if err != nil {
-		s.reportEval(src, err)
-		return nil, errReported
-	}
-	return globals, nil
+	return thread
 }
 
 // limitSteps bounds the thread, and lets the tracer see each step.

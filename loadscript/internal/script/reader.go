@@ -46,7 +46,14 @@ func readOne() error {
 		return err
 	}
 	req.Options.Print, req.Options.trace = os.Stdout, &tracer{page: trace}
-	a := pack(Load(context.Background(), req.Options))
+	var a answer
+	if req.Tests.On {
+		tests, err := runTests(context.Background(), req.Options, req.Tests)
+		a = pack(&Script{}, err)
+		a.Tests = tests
+	} else {
+		a = pack(Load(context.Background(), req.Options))
+	}
 	if err := gob.NewEncoder(out).Encode(a); err != nil {
 		return err
 	}

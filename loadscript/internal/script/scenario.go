@@ -47,6 +47,11 @@ func buildScenario(c *call) (any, error) {
 // refuseInModule stops a module that declares something while it loads: which declarations a script has must not depend on
 // what it loads.
 func (c *call) refuseInModule() error {
+	if c.s.testing {
+		d := Diagnostic{Message: fmt.Sprintf("%s() cannot be called in a test: it declares something for a run", c.table.Name), Example: `p = plan("spike.star", rate = "5k/s")`}
+		c.s.place(&d, c.spanOf(problem{index: -1}))
+		return &stop{d}
+	}
 	if name, ok := c.thread.Local(loadingKey).(string); ok {
 		d := Diagnostic{
 			Message: fmt.Sprintf("%s() cannot be called while the module %s loads: put it into a function, and let the script call that", c.table.Name, name),

@@ -27,6 +27,7 @@ type Options struct {
 
 	MaxMemory uint64 // bytes, of the process that Read starts; 0 = 512 MiB
 	trace     *tracer
+	tests     testMode
 }
 
 // A Script is what a file says, as Load and Read return it. It is returned with errors too, as far as the file was read: help can then still be printed.
@@ -44,8 +45,7 @@ var errTimeout = errors.New("the script ran for too long: a script only describe
 // read, or the cause of ctx. Print of Options is used during the call only.
 func Load(ctx context.Context, opts Options) (*Script, error) {
 	opts = opts.defaults()
-	s := &session{opts: opts, tables: builtins, dir: filepath.Dir(opts.Path), sources: map[string]*source{}, modules: map[string]*module{},
-		settings: opts.Settings, used: make([]bool, len(opts.Settings))}
+	s := newSession(opts, builtins)
 	text, err := s.open()
 	if s.root != nil {
 		defer s.root.Close()
@@ -63,6 +63,11 @@ func Load(ctx context.Context, opts Options) (*Script, error) {
 		return &Script{}, context.Cause(ctx)
 	}
 	return s.finish(src, runErr)
+}
+
+func newSession(opts Options, tables []*Builtin) *session {
+	return &session{opts: opts, tables: tables, dir: filepath.Dir(opts.Path), sources: map[string]*source{}, modules: map[string]*module{},
+		settings: opts.Settings, used: make([]bool, len(opts.Settings))}
 }
 
 // open reads the script and opens its folder.

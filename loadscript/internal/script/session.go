@@ -31,6 +31,7 @@ type session struct {
 	topics     []plan.Topic // described by topic(…), in order
 	scenarios  []plan.Scenario
 	printed    int
+	testing    bool // a file of tests
 }
 
 // declared is a parameter that the script has declared.
