@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -109,7 +110,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagError(cmd, err) })
 	root.AddCommand(newRun(stdout, stderr), newCheck(stdout, stderr), newPlan(stdout, stderr), newCompare(stdout), newReport(stdout), newTest(stdout, stderr),
-		newDoc(stdout), newList(stdout), newSelftest(stdout), newVersion(stdout))
+		newFmt(os.Stdin, stdout, stderr), newDoc(stdout), newList(stdout), newSelftest(stdout), newVersion(stdout))
 	return root
 }
 

@@ -191,3 +191,15 @@ func Title(path string) (string, error) {
 	}
 	return firstLine((&source{file: file}).docstring()), nil
 }
+
+// CheckSyntax returns the syntax error of a text as an Errors; nil if it has none.
+func CheckSyntax(name string, text []byte) error {
+	if _, err := dialect.Parse(name, text, 0); err != nil {
+		s := newSession(Options{Path: name}, builtins)
+		src := newSource(name, text)
+		s.addSource(src)
+		s.reportSyntax(src, err)
+		return s.diags
+	}
+	return nil
+}
