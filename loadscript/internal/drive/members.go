@@ -39,6 +39,9 @@ const (
 	pollWork = time.Second
 	// autoCommit is Kafka's auto.commit.interval.ms.
 	autoCommit = 5 * time.Second
+	// commitPatience is how long a commit may wait until it is sent, and commitAgain when one that was not is tried again.
+	commitPatience = 5 * time.Millisecond
+	commitAgain    = 100 * time.Millisecond
 	// leaveLimit bounds the last commit and the leaving of a group; a broker that is gone expires the member by itself.
 	leaveLimit = 3 * time.Second
 )
@@ -184,8 +187,11 @@ func (m *member) poll(ctx context.Context) {
 			return
 		}
 		if every > 0 && !time.Now().Before(due) {
-			m.commit()
-			due = time.Now().Add(every)
+			if m.commit() {
+				due = time.Now().Add(every)
+			} else {
+				due = time.Now().Add(min(every, commitAgain))
+			}
 		}
 		m.client.AllowRebalance()
 	}
@@ -221,22 +227,27 @@ func (m *member) uncommitted() bool {
 	return len(m.done) > 0
 }
 
-// commit asks for a commit of what is done, without waiting for the answer. While one is on its way there is no second one.
-func (m *member) commit() {
+// commit asks for a commit of what is done, without waiting for the answer. While one is on its way there is no second one, and
+// while the group rebalances there is none, as the client would hold up what this member reads on with: then it says false.
+func (m *member) commit() bool {
 	m.mu.Lock()
 	if m.committing || len(m.done) == 0 {
 		m.mu.Unlock()
-		return
+		return true
 	}
 	m.committing = true
 	asked := maps.Clone(m.done)
 	m.mu.Unlock()
-	m.client.CommitOffsets(context.Background(), m.ask(asked), func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	patience := time.AfterFunc(commitPatience, cancel)
+	m.client.CommitOffsets(ctx, m.ask(asked), func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
 		m.answered(asked, resp, err)
 		m.mu.Lock()
 		m.committing = false
 		m.mu.Unlock()
+		cancel()
 	})
+	return patience.Stop()
 }
 
 // ask notes what is about to be committed.
