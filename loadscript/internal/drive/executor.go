@@ -161,8 +161,15 @@ func (s *scenario) offer(ctx context.Context, stages []plan.Stage, begin time.Du
 	sc := &plan.Scenario{Stages: stages, Arrivals: s.plan.Arrivals, Seed: s.plan.Seed}
 	end := begin + sc.Duration()
 	s.each(ctx, end, func(ctx context.Context, sh *shard) pace.Counts {
+		var clock pace.Clock = s.clock
+		if fine, err := pace.NewFine(s.clock); err == nil {
+			defer func() { _ = fine.Close() }()
+			clock = fine
+		} else {
+			s.meter.fault(err) // the coarse clock will do; the lag shows it
+		}
 		p := pace.Pacer{
-			Clock: s.clock, Schedule: pace.NewSchedule(sc, sh.share), Begin: begin, LateLimit: s.opts.LateLimit,
+			Clock: clock, Schedule: pace.NewSchedule(sc, sh.share), Begin: begin, LateLimit: s.opts.LateLimit,
 			Deadline: end + s.plan.Drain,
 		}
 		return p.Run(ctx, sh)

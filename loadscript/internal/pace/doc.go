@@ -5,9 +5,9 @@
 //
 // Closed is the other model: load that follows the answers, for executors without a schedule of rates.
 //
-// Go cannot sleep for 100 µs: time.Sleep overshoots by about 1 ms and a 10 kHz Ticker silently delivers an eighth of its
-// ticks. So the Pacer sleeps in slices of 1 ms and then hands over everything that has come due, each record with its own
-// intended time. The lag is measured (produce.delay), not hidden.
+// A 10 kHz Ticker silently delivers an eighth of its ticks, and time.Sleep overshoots by 0.6 to 1 ms. So the Pacer sleeps on a
+// timer of the kernel (Fine), for at least half a millisecond, and then hands over everything that has come due, each record
+// with its own intended time. The lag is measured (produce.delay), not hidden.
 //
 // Invariants:
 //

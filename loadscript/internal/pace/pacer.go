@@ -30,14 +30,14 @@ type Pacer struct {
 	Clock     Clock
 	Schedule  *Schedule
 	Begin     time.Duration // when the schedule starts, by the clock
-	Slice     time.Duration // shortest sleep; default 1 ms
+	Slice     time.Duration // shortest sleep; default half a millisecond
 	LateLimit time.Duration // a record later than this is dropped; default 10 s
 	Deadline  time.Duration // when it passes, everything not handed over is dropped; default: never
 }
 
 // Defaults of Pacer.
 const (
-	DefaultSlice     = time.Millisecond
+	DefaultSlice     = 500 * time.Microsecond
 	DefaultLateLimit = 10 * time.Second
 )
 
