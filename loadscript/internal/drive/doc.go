@@ -9,6 +9,9 @@
 //	             v          v                                    v
 //	        ledger.Lane.Sent / Acked / Failed              e2e = delivered - intended
 //
+// Faults (the fault room's engine) strike while the stages run, and are healed before the drain. Where one strikes links, clients
+// go through fronts of proxies from the start; what the run itself asks the cluster goes past them.
+//
 // A scenario goes through: prepare (topics, clients, groups assigned, a probe seen on every partition), run (the stages),
 // drain (everything acknowledged is seen, nobody is behind), verify (where no reader saw all of a topic, read it back from the
 // beginning), clean up (what the run created, and only that).

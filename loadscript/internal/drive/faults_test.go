@@ -1,12 +1,15 @@
 package drive
 
 import (
+	"crypto/tls"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/streambus/streambus/loadscript/internal/cluster"
 	"github.com/streambus/streambus/loadscript/internal/plan"
@@ -145,5 +148,19 @@ func TestBrokerIsKilledAndLosesNothing(t *testing.T) {
 	}
 	if len(sc.Recoveries) != 3 || sc.Peaks["unavailable_ns"] < float64(400*time.Millisecond) {
 		t.Errorf("recoveries %+v, unavailable for %s: want three, and half a second", sc.Recoveries, time.Duration(sc.Peaks["unavailable_ns"]))
+	}
+}
+
+// Clients of a cluster that wants TLS and a login go through proxies too: those see the frames, and TLS begins behind them.
+func TestLatencyFaultWithTLSAndLogin(t *testing.T) {
+	t.Parallel()
+	conf, roots := certified(t)
+	c := fake(t, kfake.Superuser("SCRAM-SHA-256", "alice", "secret"), kfake.EnableSASL(), kfake.TLS(conf))
+	p := load(withGroup(1), withFaults(time.Second,
+		plan.Fault{Kind: "latency", Targets: everyBroker, At: 200 * time.Millisecond, Duration: 500 * time.Millisecond, Delay: 30 * time.Millisecond}))
+	res := Run(t.Context(), p, options(c, Options{Note: t.Logf, Security: Security{&tls.Config{RootCAs: roots}, "SCRAM-SHA-256", "alice", "secret"}}))
+	expect(t, res, plan.ExitPass)
+	if e := faultEvents(res.Scenarios[0]); len(e) != 1 || !strings.Contains(e[0].Detail, "pings took from") {
+		t.Errorf("events %+v", e)
 	}
 }

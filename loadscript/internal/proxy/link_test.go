@@ -495,3 +495,47 @@ func BenchmarkRoundTrip(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkThroughput is what one connection carries through an idle link: 1 MB frames to a server that answers each with a
+// short one, two in flight.
+func BenchmarkThroughput(b *testing.B) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		for {
+			if _, err := io.CopyN(io.Discard, c, 1e6+4); err != nil {
+				return
+			}
+			if _, err := c.Write(frameOf([]byte("done"))); err != nil {
+				return
+			}
+		}
+	}()
+	_, _, c := between(b, ln.Addr().String())
+	frame := frameOf(make([]byte, 1e6))
+	b.SetBytes(int64(len(frame)))
+	b.ReportAllocs()
+	sent := 0
+	for b.Loop() {
+		if _, err := c.Write(frame); err != nil {
+			b.Fatal(err)
+		}
+		if sent++; sent > 1 {
+			if _, err := readFrame(c); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	c.Close()
+	ln.Close()
+	<-done
+}

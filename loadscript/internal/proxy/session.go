@@ -76,11 +76,17 @@ type pipe struct {
 	frame    func(*pipe) error // passes one frame
 }
 
-// parcel is a piece of a frame. An empty one is the end of the stream.
+// parcel is a piece of a frame.
 type parcel struct {
-	bytes []byte
-	due   time.Time
+	bytes  []byte
+	due    time.Time
+	buffer *[]byte // that bytes lie in, if it is one of buffers
 }
+
+// buffers are those of parcels that are worth to be used again.
+var buffers = sync.Pool{New: func() any { b := make([]byte, parcelSize); return &b }}
+
+const worthPooling = 4 << 10
 
 // read takes frames in until the source ends; its end is queued behind them.
 func (p *pipe) read() {
@@ -106,7 +112,11 @@ func (p *pipe) write() {
 		if p.await(last) != nil {
 			break
 		}
-		if _, err := p.dst.Write(q.bytes); err != nil {
+		_, err := p.dst.Write(q.bytes)
+		if q.buffer != nil {
+			buffers.Put(q.buffer)
+		}
+		if err != nil {
 			p.session.cancel()
 			break
 		}
@@ -139,9 +149,12 @@ func (p *pipe) await(due time.Time) error {
 }
 
 // send queues bytes, which belong to the pipe from now on.
-func (p *pipe) send(b []byte) error {
+func (p *pipe) send(b []byte) error { return p.queueUp(parcel{bytes: b}) }
+
+func (p *pipe) queueUp(q parcel) error {
+	q.due = p.lane.due(len(q.bytes))
 	select {
-	case p.queue <- parcel{b, p.lane.due(len(b))}:
+	case p.queue <- q:
 		return nil
 	case <-p.session.ctx.Done():
 		return p.session.ctx.Err()
@@ -154,12 +167,18 @@ func (p *pipe) pass(n int) error {
 		if _, err := p.in.Peek(1); err != nil {
 			return err
 		}
-		b := make([]byte, min(n, p.lane.parcel(), p.in.Buffered()))
-		_, _ = p.in.Read(b) // they are buffered
-		if err := p.send(b); err != nil {
+		var q parcel
+		if size := min(n, p.lane.parcel(), p.in.Buffered()); size < worthPooling {
+			q.bytes = make([]byte, size)
+		} else {
+			q.buffer = buffers.Get().(*[]byte)
+			q.bytes = (*q.buffer)[:size]
+		}
+		_, _ = p.in.Read(q.bytes) // they are buffered
+		n -= len(q.bytes)
+		if err := p.queueUp(q); err != nil {
 			return err
 		}
-		n -= len(b)
 	}
 	return nil
 }
