@@ -214,6 +214,25 @@ func TestVerdictText(t *testing.T) {
 	}
 }
 
+func TestVerdictTextOfFaultsAndProbes(t *testing.T) {
+	r := plausible(60, 1)
+	r.Scenarios[0].Recoveries = append(r.Scenarios[0].Recoveries, Recovery{Fault: "pause controller", Target: "broker 1", BeginNs: 5e10, EndNs: 55e9, RecoveryNs: -1})
+	r.Scenarios[0].Probes = []Probe{{10_000, true, "produce.latency.p99 = 12 ms < 20 ms"}, {20_000, false, "produce.latency.p99 = 31 ms, not < 20 ms"}}
+	r.Scenarios[0].MaxRate = 10_000
+	var b bytes.Buffer
+	if err := WriteVerdict(&b, r, nil, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`kill leader\(orders/0\), broker 2 \(10.0.0.2:9092\) +27s +6.00 s +2.31 s +4.20 s`, `pause controller, broker 1 +50s +5.00 s +0 ns +never`,
+		`FAIL  20,000/s  produce.latency.p99 = 31 ms, not < 20 ms`, `highest rate that held: 10,000/s`, `warn  trend      broker.memory.rss < 1MiB/h: 1.03 GiB/h \(too short`,
+	} {
+		if !regexp.MustCompile(want).MatchString(b.String()) {
+			t.Errorf("no %s in\n%s", want, b.String())
+		}
+	}
+}
+
 func TestTextWithColorSaysTheSame(t *testing.T) {
 	var plain, color bytes.Buffer
 	r := sample("spike", 2, 30)

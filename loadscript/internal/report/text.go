@@ -113,6 +113,8 @@ func (t *text) scenario(s *Scenario) {
 	t.line("")
 	t.stages(s)
 	t.line("")
+	t.recoveries(s)
+	t.probes(s)
 	t.checks(s)
 	t.line("")
 }
@@ -205,6 +207,32 @@ func (s *Scenario) metric(name string) *Metric {
 	return nil
 }
 
+// recoveries says how the cluster took each fault.
+func (t *text) recoveries(s *Scenario) {
+	if len(s.Recoveries) == 0 {
+		return
+	}
+	rows := [][]string{{"fault", "at", "lasted", "silent", "recovered after"}}
+	for _, r := range recoveries(s) {
+		rows = append(rows, []string{r.Fault + ", " + r.Target, r.At, r.Lasted, r.Unavailable, r.Recovery})
+	}
+	t.table("  ", rows)
+	t.line("")
+}
+
+// probes says which rates find_max_rate tried.
+func (t *text) probes(s *Scenario) {
+	for _, p := range s.Probes {
+		t.line("  %s  %s  %s", t.mark(p.Pass), FormatRate(p.Rate), p.Detail)
+	}
+	if s.MaxRate > 0 {
+		t.line("  %s", t.paint.bold("highest rate that held: "+FormatRate(s.MaxRate)))
+	}
+	if len(s.Probes) > 0 {
+		t.line("")
+	}
+}
+
 func (t *text) mark(pass bool) string {
 	if pass {
 		return t.paint.good("ok  ")
@@ -234,6 +262,16 @@ func (t *text) checks(s *Scenario) {
 			expr += " during " + h.During
 		}
 		t.line("  %s  threshold  %s: %s", t.mark(h.Pass), expr, text)
+	}
+	for _, tr := range s.Trends {
+		mark, weak := t.mark(tr.Pass), ""
+		if tr.Weak {
+			weak = " (too short a run to say)"
+			if tr.Pass {
+				mark = t.paint.with("33;1", "warn")
+			}
+		}
+		t.line("  %s  trend      %s: %s%s", mark, tr.Expr, tr.Shown, weak)
 	}
 	for _, f := range s.Validity.Findings {
 		mark, detail := t.mark(f.Pass), ""
