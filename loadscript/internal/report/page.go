@@ -325,12 +325,8 @@ func checks(s *Scenario) (list []check) {
 			list = append(list, check{"invariant", v.Name, v.Detail, "not asked for", "info", v.Examples})
 		}
 	}
-	for _, t := range s.Thresholds {
-		name := t.Expr
-		if t.During != "" {
-			name += " during " + t.During
-		}
-		list = append(list, check{"threshold", name, t.Shown, t.Detail, class(t.Pass), nil})
+	for i, t := range s.Thresholds {
+		list = append(list, check{"threshold", s.thresholdName(i), t.Shown, t.Detail, class(t.Pass), nil})
 	}
 	for _, t := range s.Trends {
 		c := check{"trend", t.Expr, t.Shown, "", class(t.Pass), nil}
@@ -483,4 +479,29 @@ func (m *Metric) stage(i int) *Latency {
 		return &m.Stages[i]
 	}
 	return &Latency{}
+}
+
+// thresholdName is a threshold with what it was judged over.
+func (s *Scenario) thresholdName(i int) string {
+	t := &s.Thresholds[i]
+	name := t.Expr
+	if t.During != "" {
+		name += " during " + t.During
+	}
+	if i >= len(s.Config.Thresholds) || s.Config.Thresholds[i].Expr != t.Expr {
+		return name // implied, or of results that somebody else wrote
+	}
+	p := &s.Config.Thresholds[i]
+	if p.Window > 0 {
+		window := plan.FormatDuration(p.Window) + " window"
+		if p.OfWindows > 0 && p.OfWindows < 1 {
+			name += " in " + plan.FormatPercent(p.OfWindows) + " of the " + window + "s"
+		} else {
+			name += " in every " + window
+		}
+	}
+	if p.OutsideFaults {
+		name += ", outside faults"
+	}
+	return name
 }

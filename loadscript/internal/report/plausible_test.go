@@ -75,6 +75,7 @@ func plausible(secs int, seed uint64) *Results {
 		heat.EdgesNs = append(heat.EdgesNs, int64(e))
 	}
 	waiting, audit := 0.0, 0.0
+	samples := max(200, min(2000, 200_000/secs)) // of each second
 	for i := range secs {
 		t := int64(i) * 1e9
 		stage := 0
@@ -98,7 +99,7 @@ func plausible(secs int, seed uint64) *Results {
 		if t >= kill && t < back {
 			base, spread = base*1.8, spread+.15
 		}
-		for range 2000 {
+		for range samples {
 			v := base * math.Exp(rnd.NormFloat64()*spread)
 			if rnd.Float64() < .002 {
 				v *= 6
@@ -119,7 +120,7 @@ func plausible(secs int, seed uint64) *Results {
 		}
 		below, col := h.Below(edges), heat.Columns[len(heat.Columns)-1]
 		for j := range col {
-			col[j] += (below[j+1] - below[j]) * int64(acked) / 2000
+			col[j] += (below[j+1] - below[j]) * int64(acked) / int64(samples)
 		}
 		q := NewQuantiles(h.Summary())
 		q.N = int64(acked)

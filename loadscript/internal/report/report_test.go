@@ -233,6 +233,21 @@ func TestVerdictTextOfFaultsAndProbes(t *testing.T) {
 	}
 }
 
+func TestThresholdsSayWhatTheyWereJudgedOver(t *testing.T) {
+	s := Scenario{Thresholds: []Threshold{{Expr: "a < 1", During: "peak"}, {Expr: "b < 1"}, {Expr: "c < 1"}, {Expr: "late < 1%"}}}
+	s.Config.Thresholds = []plan.Threshold{
+		{Expr: "a < 1", OutsideFaults: true}, {Expr: "b < 1", Window: time.Minute, OfWindows: .999}, {Expr: "c < 1", Window: 10 * time.Second, OfWindows: 1},
+	}
+	var got []string
+	for i := range s.Thresholds {
+		got = append(got, s.thresholdName(i))
+	}
+	want := []string{"a < 1 during peak, outside faults", "b < 1 in 99.9% of the 1m windows", "c < 1 in every 10s window", "late < 1%"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestTextWithColorSaysTheSame(t *testing.T) {
 	var plain, color bytes.Buffer
 	r := sample("spike", 2, 30)

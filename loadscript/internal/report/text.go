@@ -252,16 +252,12 @@ func (t *text) checks(s *Scenario) {
 			t.line("                      %s", e)
 		}
 	}
-	for _, h := range s.Thresholds {
+	for i, h := range s.Thresholds {
 		text := h.Shown
 		if h.Detail != "" {
 			text += " (" + h.Detail + ")"
 		}
-		expr := h.Expr
-		if h.During != "" {
-			expr += " during " + h.During
-		}
-		t.line("  %s  threshold  %s: %s", t.mark(h.Pass), expr, text)
+		t.line("  %s  threshold  %s: %s", t.mark(h.Pass), s.thresholdName(i), text)
 	}
 	for _, tr := range s.Trends {
 		mark, weak := t.mark(tr.Pass), ""

@@ -234,6 +234,7 @@
     silences(d, el) {
       const lanes = [...new Set(d.silences.map(s => s.name))];
       if (!lanes.length) return null;
+      const one = new Set(lanes.map(l => l.slice(0, l.lastIndexOf("/")))).size == 1; // then the topic goes without saying
       const bars = u => {
         const {ctx} = u, {left, top, width, height} = u.bbox, px = devicePixelRatio;
         ctx.save(); ctx.beginPath(); ctx.rect(left, top, width, height); ctx.clip();
@@ -251,7 +252,7 @@
         const s = d.silences.find(s => s.name == name && s.from <= t && t <= s.to);
         out.textContent = s ? `${s.name}: silent for ${latency((s.to - s.from) * 1e3)} from ${clock(s.from)}` : d.hidden ? `and ${d.hidden} more partitions with shorter silences` : "";
       };
-      const y = {scales: {y: {dir: -1, range: () => [0, lanes.length]}}, axes: [axis({size: 68, splits: () => lanes.map((l, i) => i + .5), values: () => lanes.map(l => l.length > 9 ? "…" + l.slice(-8) : l), grid: {show: false}, ticks: {show: false}})]};
+      const y = {scales: {y: {dir: -1, range: () => [0, lanes.length]}}, axes: [axis({size: 68, splits: () => lanes.map((l, i) => i + .5), values: () => lanes.map(l => one ? "partition " + l.slice(l.lastIndexOf("/") + 1) : l.length > 11 ? "…" + l.slice(-10) : l), font: "11px system-ui,sans-serif", grid: {show: false}, ticks: {show: false}})]};
       const made = time(d, el, [{label: "silence", stroke: "transparent", points: {show: false}}], [d.t.map(() => 0)], y, {
         height: 44 + 17 * lanes.length, legend: {show: false}, plugins: [bands(d, false), {hooks: {draw: [bars], setCursor: [read]}}],
       });
