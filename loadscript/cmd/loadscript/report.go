@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -28,8 +31,11 @@ not how the run ended.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			for _, dir := range args {
 				res, err := report.ReadResults(dir)
+				if errors.Is(err, fs.ErrNotExist) {
+					return usagef("%s holds no %s: is it a results folder of `loadscript run`?", dir, report.ResultsFile)
+				}
 				if err != nil {
-					return usagef("%v: is %s a results folder of `loadscript run`?", err, dir)
+					return usagef("%s", strings.TrimPrefix(err.Error(), "report: "))
 				}
 				if err := report.WriteFiles(dir, res); err != nil {
 					return &exit{code: plan.ExitInternal, msg: fileTrouble(err)}

@@ -3,8 +3,10 @@ package report
 import (
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -49,6 +51,12 @@ func WriteFiles(dir string, r *Results) error {
 // ReadResults reads results.json of a results folder (R1).
 func ReadResults(dir string) (*Results, error) {
 	b, err := os.ReadFile(filepath.Join(dir, ResultsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, e := os.Stat(filepath.Join(dir, SeriesFile)); e == nil {
+			return nil, fmt.Errorf("report: the run in %s ended before its %s was written; %s, %s and %s hold what was measured until then",
+				dir, ResultsFile, SeriesFile, LatencyFile, EventsFile)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("report: %w", err)
 	}

@@ -74,7 +74,7 @@ func plausible(secs int, seed uint64) *Results {
 	for e := 2e5; e < 6e10; e *= 1.3 {
 		heat.EdgesNs = append(heat.EdgesNs, int64(e))
 	}
-	waiting, audit := 0.0, 0.0
+	waiting, audit, h := 0.0, 0.0, hist.New()
 	samples := max(200, min(2000, 200_000/secs)) // of each second
 	for i := range secs {
 		t := int64(i) * 1e9
@@ -94,7 +94,7 @@ func plausible(secs int, seed uint64) *Results {
 		handed := waiting + offered
 		acked := min(handed, capacity)
 		waiting = handed - acked
-		h := hist.New()
+		h.Reset()
 		base, spread := 1.1+2.5*load*load, .35+.2*load
 		if t >= kill && t < back {
 			base, spread = base*1.8, spread+.15
