@@ -75,11 +75,7 @@ func (m *Metrics) Begin(name string, _ time.Time) {
 	for _, s := range m.scenarios {
 		s.ended = true
 	}
-	s := &scenario{name: name, latency: map[string]*buckets{}}
-	if i := slices.IndexFunc(m.plan.Scenarios, func(s plan.Scenario) bool { return s.Name == name }); i >= 0 {
-		s.planned = &m.plan.Scenarios[i]
-	}
-	m.scenarios = append(m.scenarios, s)
+	m.scenarios = append(m.scenarios, &scenario{name: name, planned: report.Planned(m.plan, name), latency: map[string]*buckets{}})
 }
 
 // Second adds a second.

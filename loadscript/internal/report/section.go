@@ -134,7 +134,7 @@ func cards(s *Scenario) []card {
 	t := &s.Totals
 	list := []card{{"Achieved", FormatRate(t.AckedRate), "of " + FormatRate(t.OfferedRate) + " offered", ""}}
 	if s.MaxRate > 0 {
-		list = append(list, card{"Highest rate that held", FormatRate(s.MaxRate), count(len(s.Probes), "rate") + " tried", ""})
+		list = append(list, card{"Highest rate", FormatRate(s.MaxRate), "that held, of " + formatCount(int64(len(s.Probes))) + " tried", ""})
 	}
 	for _, m := range []struct{ metric, name string }{{"produce.latency", "Produce"}, {"e2e.latency", "End to end"}} {
 		if v := s.metric(m.metric); v != nil {

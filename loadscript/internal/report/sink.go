@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/streambus/streambus/loadscript/internal/hist"
@@ -64,10 +65,7 @@ func NewRecorder(dir string, p *plan.Plan) (*Recorder, error) {
 // Begin starts a scenario.
 func (r *Recorder) Begin(scenario string, started time.Time) {
 	r.closeInterval(0)
-	r.scenario, r.started, r.planned = scenario, started, nil
-	if i := slices.IndexFunc(r.plan.Scenarios, func(s plan.Scenario) bool { return s.Name == scenario }); i >= 0 {
-		r.planned = &r.plan.Scenarios[i]
-	}
+	r.scenario, r.started, r.planned = scenario, started, Planned(r.plan, scenario)
 	r.every, r.begin, r.open = logInterval(r.planned), 0, map[string]*hist.Histogram{}
 	if r.log == nil {
 		r.hlog.do(func(w io.Writer) (err error) {
@@ -81,7 +79,7 @@ func (r *Recorder) Begin(scenario string, started time.Time) {
 // Second appends a row, and the latencies by metric.
 func (r *Recorder) Second(row Second, latencies map[string]*hist.Histogram) {
 	r.rows++
-	stage := "drain"
+	stage := ""
 	if r.planned != nil {
 		stage = PlannedStage(r.planned, time.Duration(row.TNs-row.WidthNs))
 	}
@@ -119,6 +117,18 @@ func (r *Recorder) closeInterval(end time.Duration) {
 		r.open[m].Reset()
 	}
 	r.begin = end
+}
+
+// Planned is the scenario of the plan that a sink is told of; nil if the plan has none. The probes of find_max_rate are told as
+// "NAME at RATE".
+func Planned(p *plan.Plan, name string) *plan.Scenario {
+	for i := range p.Scenarios {
+		s := &p.Scenarios[i]
+		if s.Name == name || s.Executor != nil && strings.HasPrefix(name, s.Name+" at ") {
+			return s
+		}
+	}
+	return nil
 }
 
 // PlannedStage names the stage that holds the moment; "drain" after the last.

@@ -23,6 +23,7 @@ func recordedPlan() *plan.Plan {
 	return &plan.Plan{Scenarios: []plan.Scenario{
 		{Name: "spike", Stages: []plan.Stage{{Name: "before", Duration: 2 * time.Second}, {Name: "peak", Duration: time.Second}}},
 		{Name: "soak", Stages: []plan.Stage{{Name: "steady", Duration: 2 * time.Hour}}},
+		{Name: "cap", Executor: &plan.Executor{Kind: "find_max_rate"}},
 	}}
 }
 
@@ -82,6 +83,22 @@ func TestRecorderKeepsWhatWasMeasuredSoFar(t *testing.T) {
 	}
 	if log := lines(t, filepath.Join(dir, LatencyFile)); len(log) != 3+8+3*2 {
 		t.Errorf("%d lines in latency.hlog, want 17", len(log))
+	}
+}
+
+func TestPlannedStages(t *testing.T) {
+	p := recordedPlan()
+	for _, c := range []struct {
+		scenario string
+		at       time.Duration
+		want     string
+	}{{"spike", 2500 * time.Millisecond, "peak"}, {"spike", 3 * time.Second, "drain"}, {"cap at 10k/s", time.Second, "find_max_rate"}} {
+		if s := Planned(p, c.scenario); s == nil || PlannedStage(s, c.at) != c.want {
+			t.Errorf("%s at %v: %+v, want stage %s", c.scenario, c.at, s, c.want)
+		}
+	}
+	if s := Planned(p, "spike at 5k/s"); s != nil { // no probe: spike has no executor
+		t.Errorf("%+v", s)
 	}
 }
 

@@ -96,13 +96,14 @@
   const axis = extra => Object.assign({stroke: color("soft"), grid: {stroke: color("grid"), width: 1}, ticks: {stroke: color("grid"), width: 1}, font: "12px system-ui,sans-serif"}, extra);
   const line = (label, c, value, extra) => Object.assign({label, stroke: color(c), width: 1.6, value: (u, v) => value(v), points: {show: false}}, extra);
 
+  const spans = [.1, .2, .5, 1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400]; // ticks of time
   const time = (d, el, series, values, y, extra) => ({
     options: Object.assign({
       width: el.clientWidth, height: 215,
       cursor: {sync: {key: "s" + d.index}, focus: {prox: 24}, drag: {x: true, y: false}, points: {size: 6}},
       focus: {alpha: .35},
       scales: Object.assign({x: {time: false, range: (u, a, b) => a == d.t[0] && b == d.t[d.t.length - 1] ? [Math.min(0, a), Math.max(b, d.end)] : [a, b]}}, y.scales),
-      axes: [axis({values: (u, ticks) => ticks.map(clock), space: 70, size: 28, gap: 4})].concat(y.axes),
+      axes: [axis({values: (u, ticks) => ticks.map(clock), incrs: spans, space: 70, size: 28, gap: 4})].concat(y.axes),
       series: [{label: "time", value: (u, v) => clock(v)}].concat(series),
       plugins: [bands(d, true)].concat((extra && extra.more) || []),
     }, extra),
