@@ -54,21 +54,26 @@ func newSelftest(stdout io.Writer) *cobra.Command {
 // trial is one run against a broker with one misdeed.
 type trial struct {
 	misdeed mock.Misdeed
+	how     string // for people: of two trials with one misdeed
 	fires   string // the invariant that must fire, no other may; empty: none
 	change  func(*plan.Scenario)
 }
 
 // trials names for each invariant the misdeeds that break it and nothing else.
 var trials = []trial{
-	{mock.Honest, "", withReader},
-	{mock.Lose, "no_loss", nil},
-	{mock.Repeat, "no_duplicates", withReader},
-	{mock.Reorder, "in_order", nil},
-	{mock.Corrupt, "no_corruption", withReader},
-	{mock.Garble, "no_corruption", withReader},
-	{mock.KeepRefused, "no_phantoms", nil},
-	{mock.Misplace, "consistent_offsets", withReader},
-	{mock.Forget, "committed_offsets", withReader},
+	{mock.Honest, "", "", withReader},
+	{mock.Lose, "", "no_loss", nil},
+	{mock.Repeat, "", "no_duplicates", withReader},
+	{mock.Reorder, "", "in_order", nil},
+	{mock.Corrupt, "", "no_corruption", withReader},
+	{mock.Garble, "", "no_corruption", withReader},
+	{mock.KeepRefused, "", "no_phantoms", nil},
+	{mock.Misplace, "", "consistent_offsets", withReader},
+	{mock.Forget, "", "committed_offsets", withReader},
+	{mock.Honest, "in transactions", "", withTransactions},
+	{mock.ShowAborted, "", "read_committed", withTransactions},
+	{mock.UndoAbort, "", "read_committed", withTransactions},
+	{mock.UndoCommit, "", "no_loss", withTransactions},
 }
 
 // selftestPlan is 1,000 records a second for 1.5 s, verified in every way.
@@ -95,6 +100,14 @@ func withReader(sc *plan.Scenario) {
 		Topic: sc.Produce[0].Topic, Group: "readers", Members: 2, Isolation: "read_uncommitted", Start: "earliest",
 		Commit: plan.Commit{Kind: "every", Every: 200 * time.Millisecond},
 	}}
+}
+
+// withTransactions sends in transactions, a quarter of which is aborted, to a group that must not see those.
+func withTransactions(sc *plan.Scenario) {
+	withReader(sc)
+	sc.Produce[0].Idempotent, sc.Produce[0].Transaction = true, &plan.Txn{Records: 20, Abort: 0.25}
+	sc.Consume[0].Isolation = "read_committed"
+	sc.Verify = append(sc.Verify, plan.ReadCommitted)
 }
 
 // selftestResult is what `loadscript selftest --json` prints.
@@ -185,10 +198,14 @@ func drivePlan(ctx context.Context, p *plan.Plan, b *mock.Broker, network *mock.
 const selftestRun = 0x5e1f7e57
 
 func (t trial) name() string {
+	name := string(t.misdeed)
 	if t.misdeed == mock.Honest {
-		return "none"
+		name = "none"
 	}
-	return string(t.misdeed)
+	if t.how != "" {
+		name += ", " + t.how
+	}
+	return name
 }
 
 func (t trial) run(ctx context.Context) trialResult {

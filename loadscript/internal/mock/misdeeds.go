@@ -107,6 +107,26 @@ func (b *Broker) showAborted() {
 	})
 }
 
+// undoAt is the end of a transaction that is undone, counted among those of its kind: beyond what a run commits to warm up.
+const undoAt = 5
+
+// undo turns the end of one transaction into its contrary.
+func (b *Broker) undo(commit bool) {
+	ends := 0 // the control functions of a key run one after another
+	b.ControlKey(int16(kmsg.EndTxn), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		b.KeepControl()
+		req := r.(*kmsg.EndTxnRequest)
+		if req.Commit != commit {
+			return nil, nil, false
+		}
+		if ends++; ends == undoAt {
+			req.Commit = !commit
+			b.done.Add(1)
+		}
+		return nil, nil, false
+	})
+}
+
 // forget lets the first commit of each partition through, and answers later ones itself.
 func (b *Broker) forget() {
 	type partition struct {

@@ -14,8 +14,9 @@ import (
 // Misdeed is what the broker does wrong.
 type Misdeed string
 
-// The misdeeds. All but ShowAborted and Forget happen once, at the produce request that Options.At says. Producers must not be idempotent
-// (but for Freeze and ShowAborted): kfake would notice the holes in their numbering.
+// The misdeeds. Those about produce requests happen once, at the request that Options.At says, and those that undo the end of a
+// transaction once, too. Where a batch is kept back, repeated or refused, producers must not be idempotent: kfake would notice
+// the holes in their numbering.
 const (
 	Honest      Misdeed = ""             // nothing
 	Lose        Misdeed = "lose"         // confirms a batch, at an offset far ahead, and does not keep it
@@ -27,6 +28,8 @@ const (
 	Misplace    Misdeed = "misplace"     // stores a batch, and names another one's offset in its confirmation
 	KeepRefused Misdeed = "keep refused" // refuses a batch and stores it all the same
 	ShowAborted Misdeed = "show aborted" // serves readers with read_committed what belongs to aborted transactions
+	UndoCommit  Misdeed = "undo commit"  // says that a transaction is committed, and aborts it
+	UndoAbort   Misdeed = "undo abort"   // says that a transaction is aborted, and commits it
 	Forget      Misdeed = "forget"       // confirms what groups commit, and keeps only the first commit of each partition
 	Freeze      Misdeed = "freeze"       // does nothing at all for Options.Pause
 )
@@ -105,6 +108,10 @@ func Start(opts Options) (*Broker, error) {
 		b.atProduce(b.keepRefused)
 	case ShowAborted:
 		b.showAborted()
+	case UndoCommit:
+		b.undo(true)
+	case UndoAbort:
+		b.undo(false)
 	case Forget:
 		b.forget()
 	case Freeze:
