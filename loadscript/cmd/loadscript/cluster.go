@@ -121,6 +121,12 @@ func use(c *cluster.Cluster, o *drive.Options) {
 		}
 		return pids
 	}
+	o.BrokerHTTP = map[int32]string{}
+	for _, n := range c.Nodes() {
+		if n.HTTP != "" {
+			o.BrokerHTTP[n.ID] = n.HTTP
+		}
+	}
 	o.Cluster.Embedded, o.Cluster.Shared = true, true
 }
 

@@ -68,12 +68,14 @@ type Node struct {
 	ID   int32
 	Addr string // host:port for clients
 	PID  int    // of the process that runs now, or ran last
+	HTTP string // host:port of its /metrics; empty: it has none
 }
 
 // node is one broker and the command that runs it, again and again if need be.
 type node struct {
 	id      int32
 	addr    string
+	http    string // host:port; empty: it serves none
 	log     string
 	name    string // for messages: "streambus", "Kafka node 2"
 	command func() *exec.Cmd
@@ -241,7 +243,7 @@ func (c *Cluster) logFile(id int32) string {
 func (c *Cluster) Nodes() []Node {
 	var list []Node
 	for _, n := range c.nodes {
-		list = append(list, Node{n.id, n.addr, n.process().cmd.Process.Pid})
+		list = append(list, Node{n.id, n.addr, n.process().cmd.Process.Pid, n.http})
 	}
 	return list
 }

@@ -42,11 +42,15 @@ func (c *Cluster) prepareStreamBus(context.Context) error {
 	if err != nil {
 		return err
 	}
-	n := &node{id: 1, addr: fmt.Sprintf("127.0.0.1:%d", port), log: c.logFile(1), name: binary}
+	web, err := freePort()
+	if err != nil {
+		return err
+	}
+	n := &node{id: 1, addr: fmt.Sprintf("127.0.0.1:%d", port), http: fmt.Sprintf("127.0.0.1:%d", web), log: c.logFile(1), name: binary}
 	n.command = func() *exec.Cmd {
 		args := []string{"broker", "--data-dir", filepath.Join(c.dir, "data")}
 		for _, s := range append([]string{
-			"listeners=PLAINTEXT://" + n.addr, "http.listeners=", "group.initial.rebalance.delay.ms=100", "commit.log.file.bytes=67108864",
+			"listeners=PLAINTEXT://" + n.addr, "http.listeners=http://" + n.http, "group.initial.rebalance.delay.ms=100", "commit.log.file.bytes=67108864",
 		}, c.opts.Config...) {
 			args = append(args, "--set", s)
 		}
