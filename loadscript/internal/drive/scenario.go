@@ -181,7 +181,11 @@ func (s *scenario) settle(ctx context.Context) {
 // converge waits until every reader has seen every acknowledged record and is at the end of the log.
 func (s *scenario) converge(ctx context.Context) {
 	begun := time.Now()
-	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.grace(ctx))
+	limit := s.grace(ctx)
+	if s.inFlight.Load() > 0 { // settle has waited that long already
+		limit = min(limit, s.opts.Brief)
+	}
+	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	if ctx.Err() == nil {
 		defer context.AfterFunc(ctx, func() { time.AfterFunc(s.opts.Brief, cancel) })()
