@@ -135,22 +135,31 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
+var dashboards = []string{"grafana/brokers.json", "grafana/load.json"}
+
+// dashboard is what is looked at of one.
+type dashboard struct {
+	Templating struct{ List []struct{ Query string } }
+	Panels     []struct {
+		ID      int
+		Title   string
+		GridPos struct{ X, Y, W, H int }
+		Targets []struct{ Expr string }
+	}
+}
+
+func read(t *testing.T, name string) (d dashboard) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text(t, name)), &d); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return d
+}
+
 func TestDashboards(t *testing.T) {
 	all := served(t)
-	for _, name := range []string{"grafana/brokers.json", "grafana/load.json"} {
-		var d struct {
-			UID, Title string
-			Templating struct{ List []struct{ Query string } }
-			Panels     []struct {
-				ID      int
-				Title   string
-				GridPos struct{ X, Y, W, H int }
-				Targets []struct{ Expr string }
-			}
-		}
-		if err := json.Unmarshal([]byte(text(t, name)), &d); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
+	for _, name := range dashboards {
+		d := read(t, name)
 		exprs := map[string]string{}
 		for _, v := range d.Templating.List {
 			exprs["variable "+v.Query] = v.Query
@@ -184,13 +193,40 @@ func TestDashboards(t *testing.T) {
 	}
 }
 
-// TestPromtool asks Prometheus itself, where it is installed.
+// TestPromtool asks Prometheus itself, where it is installed: also for the queries of the dashboards, as rules with the variables filled in.
 func TestPromtool(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
 		t.Skip("promtool is not installed (apt-get install prometheus); the files are only read as YAML")
 	}
 	if out, err := exec.Command(promtool, "check", "config", "prometheus.yml").CombinedOutput(); err != nil { // it reads the rules, too
+		t.Errorf("%v\n%s", err, out)
+	}
+	type rule struct{ Record, Expr string }
+	type group struct {
+		Name  string
+		Rules []rule
+	}
+	var rules struct{ Groups []group }
+	rules.Groups = []group{{Name: "dashboards"}}
+	variables := strings.NewReplacer("$__rate_interval", "1m", "$instance", ".*", "$scenario", ".*")
+	for _, name := range dashboards {
+		for _, p := range read(t, name).Panels {
+			for _, q := range p.Targets {
+				n := len(rules.Groups[0].Rules)
+				rules.Groups[0].Rules = append(rules.Groups[0].Rules, rule{fmt.Sprintf("query:%d", n), variables.Replace(q.Expr)})
+			}
+		}
+	}
+	b, err := yaml.Marshal(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "rules.yml")
+	if err := os.WriteFile(file, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(promtool, "check", "rules", file).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

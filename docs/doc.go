@@ -7,7 +7,7 @@
 //	<!-- test: skip WHY -->                 it is not run: it needs another machine, root, an hour
 //	<!-- test: background until TEXT -->    it runs beside the rest; the guide goes on when it has printed TEXT
 //	<!-- test: stop -->                     the last one in the background is stopped before, by SIGTERM, and must exit with 0
-//	<!-- test: exit 99 -->                  it must end with this code
+//	<!-- test: exit 0,99 -->                it must end with one of these codes; 0 where nothing is said
 //	<!-- test: env NAME=VALUE … -->         it has these variables, as in BENCHTIME=5ms
 //	<!-- test: slow … -->                   it is run only by `make test-docs`, which runs everything that is not skipped
 //	<!-- test: repo … -->                   it runs in the repository's folder, which `make` needs
