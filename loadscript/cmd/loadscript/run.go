@@ -17,6 +17,7 @@ import (
 	"github.com/streambus/streambus/loadscript/internal/drive"
 	"github.com/streambus/streambus/loadscript/internal/plan"
 	"github.com/streambus/streambus/loadscript/internal/report"
+	"github.com/streambus/streambus/tools/checks"
 )
 
 // runOptions is what the command line says about a run, beside the plan.
@@ -86,6 +87,7 @@ func measure(ctx context.Context, p *plan.Plan, opts runOptions) (*report.Result
 	}
 	defer out.close(opts.Stderr) // a second time does nothing
 	options.Sink = out.sink
+	preflight := checks.Quick(ctx) // while this machine is still as the load will find it
 	var c *cluster.Cluster
 	if len(opts.Brokers) == 0 {
 		if c, err = startCluster(ctx, own, opts, progress); err != nil {
@@ -115,7 +117,7 @@ func measure(ctx context.Context, p *plan.Plan, opts runOptions) (*report.Result
 			progress.Note("the broker did not end within 10 s of SIGTERM and was killed")
 		}
 	}
-	res.Version, res.Sources = programVersion(), opts.Sources
+	res.Version, res.Sources, res.Preflight = programVersion(), opts.Sources, preflight
 	return res, out.close(opts.Stderr)
 }
 

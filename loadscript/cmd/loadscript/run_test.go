@@ -84,6 +84,9 @@ func TestRunPlanWithEmbeddedBroker(t *testing.T) {
 	if code != plan.ExitPass || !res.Verdict.Pass || !res.Cluster.Embedded || res.Scenarios[0].Totals.Acked != 300 {
 		t.Errorf("exit code %d, results %+v", code, res.Verdict)
 	}
+	if len(res.Preflight) < 8 {
+		t.Errorf("the machine was not looked at: %v", res.Preflight)
+	}
 	if errs.Len() > 0 {
 		t.Errorf("quiet, and on stderr: %s", errs.String())
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/streambus/streambus/loadscript/internal/hist"
 	"github.com/streambus/streambus/loadscript/internal/ledger"
 	"github.com/streambus/streambus/loadscript/internal/plan"
+	preflight "github.com/streambus/streambus/tools/checks"
 )
 
 // SchemaVersion is the version of results.json. Fields are added without changing it; it changes when one goes or turns.
@@ -13,20 +14,21 @@ const SchemaVersion = 1
 
 // Results is results.json. Times ending in _ns are nanoseconds, rates records per second, sizes bytes.
 type Results struct {
-	Schema      int          `json:"schema"`
-	RunID       string       `json:"run_id"`
-	Script      string       `json:"script"`
-	Sources     []Source     `json:"sources,omitempty"` // the script and the modules it loads, as they were
-	Version     string       `json:"version,omitempty"` // of loadscript, with its commit
-	Title       string       `json:"title,omitempty"`
-	Params      []plan.Param `json:"params,omitempty"`
-	Started     time.Time    `json:"started"`
-	ElapsedNs   int64        `json:"elapsed_ns"`
-	Host        Host         `json:"host"`
-	Cluster     Cluster      `json:"cluster"`
-	Interrupted bool         `json:"interrupted"`
-	Scenarios   []Scenario   `json:"scenarios"`
-	Verdict     Verdict      `json:"verdict"`
+	Schema      int                `json:"schema"`
+	RunID       string             `json:"run_id"`
+	Script      string             `json:"script"`
+	Sources     []Source           `json:"sources,omitempty"` // the script and the modules it loads, as they were
+	Version     string             `json:"version,omitempty"` // of loadscript, with its commit
+	Title       string             `json:"title,omitempty"`
+	Params      []plan.Param       `json:"params,omitempty"`
+	Started     time.Time          `json:"started"`
+	ElapsedNs   int64              `json:"elapsed_ns"`
+	Host        Host               `json:"host"`
+	Preflight   []preflight.Result `json:"preflight,omitempty"` // whether that machine was fit, just before the load
+	Cluster     Cluster            `json:"cluster"`
+	Interrupted bool               `json:"interrupted"`
+	Scenarios   []Scenario         `json:"scenarios"`
+	Verdict     Verdict            `json:"verdict"`
 }
 
 // Source is a file that the plan was made from.

@@ -100,6 +100,9 @@ func facts(r *Results) [][2]string {
 		{"Cluster", cluster},
 		{"Generator", fmt.Sprintf("%s, %s", r.Host.Name, count(r.Host.Cores, "core"))},
 	}
+	if unfit := Unfit(r); unfit != "" {
+		list = append(list, [2]string{"Machine", unfit})
+	}
 	for _, p := range r.Params {
 		if p.Set {
 			list = append(list, [2]string{"--" + p.Name, p.Value})
@@ -130,6 +133,9 @@ func environment(r *Results) [][2]string {
 			name = fmt.Sprintf("%s of broker %d", name, c.Broker)
 		}
 		list = append(list, [2]string{name, c.Value})
+	}
+	for _, c := range r.Preflight {
+		list = append(list, [2]string{c.Condition, c.Current})
 	}
 	for _, s := range r.Sources {
 		list = append(list, [2]string{s.Path, "SHA-256 " + s.SHA256})

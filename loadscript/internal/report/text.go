@@ -22,6 +22,10 @@ func WriteVerdict(w io.Writer, r *Results, files []string, color bool) error {
 		t.line("%s", t.paint.bad("the embedded broker died: "+r.Cluster.Exit))
 		t.line("")
 	}
+	if unfit := Unfit(r); unfit != "" {
+		t.line("machine  %s", unfit)
+		t.line("")
+	}
 	for _, f := range files {
 		t.line("%s", f)
 	}
@@ -36,6 +40,20 @@ func WriteVerdict(w io.Writer, r *Results, files []string, color bool) error {
 	}
 	_, err := io.WriteString(w, t.b.String())
 	return err
+}
+
+// Unfit says which conditions of a fit machine did not hold before the load; nothing if all did.
+func Unfit(r *Results) string {
+	var not []string
+	for _, c := range r.Preflight {
+		if !c.Passed {
+			not = append(not, fmt.Sprintf("%s %s (required %s)", c.Condition, c.Current, c.Required))
+		}
+	}
+	if len(not) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d preflight conditions did not hold: %s", len(not), len(r.Preflight), strings.Join(not, "; "))
 }
 
 type paint bool
