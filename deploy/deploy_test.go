@@ -335,7 +335,7 @@ func TestSeccomp(t *testing.T) {
 	if p.DefaultAction != "SCMP_ACT_ERRNO" {
 		t.Errorf("the default is %s", p.DefaultAction)
 	}
-	for _, n := range []string{"io_uring_setup", "io_uring_enter", "io_uring_register", "fdatasync", "pwritev2", "preadv2", "sendfile", "futex", "epoll_pwait"} {
+	for _, n := range []string{"io_uring_setup", "io_uring_enter", "io_uring_register", "fdatasync", "cachestat", "pwritev2", "preadv2", "sendfile", "futex", "epoll_pwait"} {
 		if !allowed[n] {
 			t.Errorf("%s is not allowed", n)
 		}

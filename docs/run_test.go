@@ -296,6 +296,9 @@ func TestGuides(t *testing.T) {
 		}
 		ran++
 		t.Run(g, func(t *testing.T) {
+			if apart && !slow {
+				t.Parallel() // each has its own ports
+			}
 			out, err := run(t, scratch(t, repo), script(g, repo, all, slow), apart, limit)
 			if err != nil {
 				t.Errorf("%v\n%s", err, out)

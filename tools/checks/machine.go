@@ -22,7 +22,7 @@ const (
 	mostSteal    = 0.02 // of the CPUs, taken by the hypervisor
 	mostPressure = 10.0 // percent of the last 10 s in which some task waited
 	leastFiles   = 65536
-	leastMaps    = 262144 // engine/disk maps up to three files a segment
+	leastMaps    = 262144 // the engine maps both indexes of a sealed segment
 	leastLocked  = 8 << 20
 )
 
@@ -204,7 +204,7 @@ func (s system) swap() Result {
 func (s system) maps() Result {
 	r := Result{Condition: "vm.max_map_count", Required: fmt.Sprintf(">= %d", leastMaps), Current: s.line("proc/sys/vm/max_map_count"), Severity: Warning, Passed: true}
 	if n, err := strconv.ParseInt(r.Current, 10, 64); err == nil && n < leastMaps {
-		r.Passed, r.Do = false, fmt.Sprintf("a broker with more than about %d segments maps no more of them and reads by system calls: sudo sysctl vm.max_map_count=%d", n/3, leastMaps)
+		r.Passed, r.Do = false, fmt.Sprintf("a broker with more than about %d segments reads the indexes of the others into memory: sudo sysctl vm.max_map_count=%d", n/2, leastMaps)
 	}
 	return r
 }
