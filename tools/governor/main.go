@@ -88,7 +88,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	if err := c.change(); err != nil {
-		fmt.Fprintf(stderr, "governor: %v\n", cpufreq.Explain(err, "governor "+strings.Join(args, " ")))
+		fmt.Fprintf(stderr, "governor: %v\n", cpufreq.Explain(err, os.Args[0]+" "+strings.Join(args, " ")))
 		return exitFailure
 	}
 	state, err := c.tree.Read()

@@ -39,8 +39,8 @@ Exit code:
 Examples:
   tcpdump -U -i any -w - 'port 9092' | wiredump -
       Live, from beside the broker. tcpdump needs root.
-  wiredump --json kafka.pcap | jq -r 'select(.kind=="response") | [.api, .took_ns/1e6] | @tsv' | sort | uniq -c
-      How long each API took, in milliseconds.
+  wiredump --json kafka.pcap | jq -r 'select(.kind=="response") | [.took_ns/1e6, .api, .connection] | @tsv' | sort -n | tail
+      The slowest answers, in milliseconds.
   wiredump --json kafka.pcap | jq -c 'select(.problem)'
       What was odd.
 `
