@@ -131,7 +131,8 @@ func script(name, repo string, all []block, slow bool) string {
 		}
 		if b.repo || b.exit != "" || len(b.env) > 0 { // in a shell of its own
 			for _, e := range b.env {
-				text = "export " + e + "\n" + text
+				name, value, _ := strings.Cut(e, "=")
+				text = "export " + name + "=" + quote(value) + "\n" + text
 			}
 			codes := cmp.Or(b.exit, "0")
 			// set +e, because errexit does not hold inside a command whose code is asked for by ||.
@@ -176,6 +177,7 @@ func TestScript(t *testing.T) {
 		{"<!-- test: exit 0,3 -->\n```sh\n(exit 3)\ntrue\n```", true},
 		{"<!-- test: exit 0,3 -->\n```sh\n(exit 4)\ntrue\n```", false},
 		{"<!-- test: exit 3,x -->\n```sh\ntrue\n```", false},
+		{"<!-- test: env X=^a$/$HOME -->\n```sh\ntest \"$X\" = '^a$/$HOME'\n```", true},
 		{"<!-- test: env X=5 -->\n```sh\ntest $X = 5\n```", true},
 		{"<!-- test: background until up -->\n```sh\nsh -c 'echo up; sleep 100'\n```\n```sh\ncat block-2.log\n```", true},
 		{"<!-- test: background until up -->\n```sh\nsh -c 'echo down'\n```", false},

@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,6 +53,45 @@ func TestChecklist(t *testing.T) {
 	}
 	if held, ok := passed["metrics at http://127.0.0.1:9644/metrics"]; !ok {
 		t.Errorf("monitoring was not asked for (it holds: %t): %s", held, out)
+	}
+}
+
+// TestTLS: a broker that speaks TLS answers who trusts its certificate, and nobody else.
+func TestTLS(t *testing.T) {
+	web := httptest.NewTLSServer(nil) // for its certificate, which is good for 127.0.0.1
+	defer web.Close()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.TLS(&tls.Config{Certificates: web.TLS.Certificates}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	trip := func(args ...string) checks.Result {
+		t.Helper()
+		_, out, errs := preflight(append(args, "--json", "--window", "10ms", "--brokers", cluster.ListenAddrs()[0])...)
+		var all []checks.Result
+		if err := json.Unmarshal([]byte(out), &all); err != nil {
+			t.Fatalf("%v: %s", err, errs)
+		}
+		for _, r := range all {
+			if strings.HasPrefix(r.Condition, "round trip") {
+				return r
+			}
+		}
+		t.Fatalf("no round trip in %s", out)
+		return checks.Result{}
+	}
+	if r := trip("--tls-ca", ca); !strings.Contains(r.Current, "median") {
+		t.Errorf("with its certificate: %+v", r)
+	}
+	if r := trip("--tls"); r.Passed || r.Severity != checks.Stop || !strings.Contains(r.Current, "certificate") {
+		t.Errorf("with the system's certificates: %+v", r)
+	}
+	if r := trip(); r.Passed || !strings.Contains(r.Do, "--tls") {
+		t.Errorf("in the clear: %+v", r)
 	}
 }
 

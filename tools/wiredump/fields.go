@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -131,8 +132,9 @@ var (
 // value is one field.
 func value(name string, v reflect.Value, all bool) any {
 	switch v.Type() {
-	case typeUUID:
-		return code(fmt.Sprintf("%x", v.Interface()))
+	case typeUUID: // as Kafka's own tools print topic IDs
+		id := v.Interface().(wire.UUID)
+		return code(base64.RawURLEncoding.EncodeToString(id[:]))
 	case typeCode, typeKey:
 		return code(fmt.Sprint(v.Interface()))
 	}

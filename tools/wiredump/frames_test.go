@@ -287,6 +287,15 @@ func TestOldAPIVersions(t *testing.T) {
 	}
 }
 
+// TestTopicID: an ID looks as Kafka's tools print it.
+func TestTopicID(t *testing.T) {
+	k := newTalk()
+	k.ask(t, 1, &wire.ProduceRequest{Acks: 1, Topics: []wire.ProduceRequestTopic{{TopicID: wire.UUID{0xfb, 15: 1}}}}, 13)
+	if out := k.out.String(); !strings.Contains(out, "TopicID -wAAAAAAAAAAAAAAAAAAAQ,") {
+		t.Error(out)
+	}
+}
+
 // TestAlterSCRAM: what a password can be guessed from is not shown.
 func TestAlterSCRAM(t *testing.T) {
 	k := newTalk()
