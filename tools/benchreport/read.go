@@ -69,11 +69,14 @@ func newResult(rec *benchfmt.Result, file string) result {
 		}
 	}
 	for _, v := range rec.Values {
+		unit, value := v.Unit, v.Value
 		if v.OrigUnit != "" {
-			r.values[v.OrigUnit] = v.OrigValue
-		} else {
-			r.values[v.Unit] = v.Value
+			unit, value = v.OrigUnit, v.OrigValue
 		}
+		if short, ok := strings.CutSuffix(unit, "-ns"); ok { // latencies are in µs everywhere
+			unit, value = short+"-us", value/1e3
+		}
+		r.values[unit] = value
 	}
 	return r
 }
@@ -188,4 +191,4 @@ func (s set) units() (out []string) {
 }
 
 // leading are the units that come first in tables.
-var leading = []string{"MB/s", "records/s", "p50-us", "p95-us", "p99-us", "p99.9-us", "CPU-s/GB", "CPU-s/Mrecord", "cores", "peak-RSS-MiB", "ns/op", "B/op", "allocs/op"}
+var leading = []string{"MB/s", "records/s", "consumed/s", "p50-us", "p95-us", "p99-us", "p99.9-us", "e2e-p50-us", "e2e-p99-us", "e2e-p99.9-us", "CPU-s/GB", "CPU-s/Mrecord", "cores", "peak-RSS-MiB", "ns/op", "B/op", "allocs/op"}
