@@ -50,21 +50,21 @@ benchmark-storage: COUNT ?= 7
 benchmark-storage: ## the engine against bare I/O, about 5 minutes; BENCHTIME=300ms COUNT=7 BENCH=regexp RECORD=1 STREAMBUS_BENCH_GIB=1
 	@echo '== the engine: appends and reads, each beside programs that do only the I/O and beside the device'
 	$(KEPT) -name storage -- -tags $(TAGS) -ldflags=$(LDFLAGS) -run '^$$' \
-		-bench '$(or $(BENCH),^BenchmarkStorage_)' -benchtime $(COUNT)x -timeout 60m ./engine -args -storage.round=$(BENCHTIME)
+		-bench '$(or $(value BENCH),^BenchmarkStorage_)' -benchtime $(COUNT)x -timeout 60m ./engine -args -storage.round=$(BENCHTIME)
 
 .PHONY: benchmark-protocol
 benchmark-protocol: BENCHTIME ?= 200ms
 benchmark-protocol: COUNT ?= 5
 benchmark-protocol: ## Kafka's protocol: encode, decode, compress, about a minute; BENCHTIME=200ms COUNT=5 BENCH=regexp RECORD=1
 	@echo '== the protocol: bytes to structs and back, and each codec; no I/O'
-	$(KEPT) -name protocol -- -run '^$$' -bench '$(or $(BENCH),^BenchmarkProtocol_)' -benchtime $(BENCHTIME) -count $(COUNT) -timeout 60m ./wire
+	$(KEPT) -name protocol -- -run '^$$' -bench '$(or $(value BENCH),^BenchmarkProtocol_)' -benchtime $(BENCHTIME) -count $(COUNT) -timeout 60m ./wire
 
 .PHONY: benchmark-client
 benchmark-client: BENCHTIME ?= 500ms
 benchmark-client: COUNT ?= 5
 benchmark-client: build ## the broker's program from outside, beside a bare sink, about 6 minutes; BENCHTIME=500ms COUNT=5 BENCH=regexp RECORD=1
 	@echo '== the broker: producers, consumers and both end to end, beside a bare program that is sent the same'
-	$(KEPT) -name client -- -run '^$$' -bench '$(or $(BENCH),.)' -benchtime $(COUNT)x -timeout 60m ./bench -args -round=$(BENCHTIME)
+	$(KEPT) -name client -- -run '^$$' -bench '$(or $(value BENCH),.)' -benchtime $(COUNT)x -timeout 60m ./bench -args -round=$(BENCHTIME)
 
 .PHONY: benchmark-load
 benchmark-load: BENCHTIME ?= 20s
@@ -109,8 +109,8 @@ benchmark-compare: ## this tree against the baseline, in turn, and a verdict, ab
 	$(GO) run ./tools/benchreport compare -margin $(MARGIN) bin/compare/base.txt bin/compare/new.txt
 
 # A profile is of the broker's process while BENCH loads it.
-PROFILED := ^BenchmarkProducer_Throughput$$$$/^client=franz-go$$$$/^durability=fsync$$$$/^record=1KiB$$$$/^codec=none$$$$/^partitions=10$$$$
-PROFILE = mkdir -p bin/profiles && $(GO) test -run '^$$' -bench '$(or $(BENCH),$(PROFILED))' -benchtime 1x -timeout 10m ./bench -args -profile=$(CURDIR)/$(1) -profile.kind=$(2) -profile.seconds=$(or $(BENCHTIME),10)
+PROFILED := ^BenchmarkProducer_Throughput$$/^client=franz-go$$/^durability=fsync$$/^record=1KiB$$/^codec=none$$/^partitions=10$$
+PROFILE = mkdir -p bin/profiles && $(GO) test -run '^$$' -bench '$(or $(value BENCH),$(PROFILED))' -benchtime 1x -timeout 10m ./bench -args -profile=$(CURDIR)/$(1) -profile.kind=$(2) -profile.seconds=$(or $(BENCHTIME),10)
 
 .PHONY: profile-cpu
 profile-cpu: build ## where the broker's CPU time goes under a producer: bin/profiles/cpu.pprof; BENCHTIME=10 (seconds) BENCH=regexp
