@@ -154,7 +154,7 @@ func (p *paths) describe(out io.Writer, sides []side) {
 
 // measure is one side in one round.
 func (p *paths) measure(ctx context.Context, s *side, root string, round time.Duration) (got figures, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute+20*round)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute+20*round)
 	defer cancel()
 	got = figures{}
 	proc, err := s.start(root)

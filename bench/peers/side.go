@@ -156,9 +156,9 @@ func (p *process) stop() error {
 	return os.RemoveAll(p.dir)
 }
 
-// await calls try until it succeeds, the process ends, or a minute has passed.
+// await calls try until it succeeds, the process ends, or three minutes have passed.
 func (p *process) await(ctx context.Context, try func() error) error {
-	limit := time.After(time.Minute)
+	limit := time.After(3 * time.Minute)
 	for {
 		err := try()
 		if err == nil {
@@ -171,7 +171,7 @@ func (p *process) await(ctx context.Context, try func() error) error {
 		case <-p.exited:
 			return fmt.Errorf("the broker ended: %s", p.log.String())
 		case <-limit:
-			return fmt.Errorf("not ready after a minute: %w: %s", err, p.log.String())
+			return fmt.Errorf("not ready after three minutes: %w: %s", err, p.log.String())
 		}
 	}
 }

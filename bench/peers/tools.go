@@ -50,7 +50,7 @@ func (p *paths) perfTools(ctx context.Context, addr, topic string, records int) 
 	if producer, err = strconv.ParseFloat(all[len(all)-1][3], 64); err != nil {
 		return 0, 0, err
 	}
-	said, err = p.kafkaTool(ctx, "ConsumerPerformance", "--topic", topic, "--bootstrap-server", addr, "--num-records", n, "--timeout", "20000")
+	said, err = p.kafkaTool(ctx, "ConsumerPerformance", "--topic", topic, "--bootstrap-server", addr, "--num-records", n, "--timeout", "60000")
 	if err != nil {
 		return 0, 0, err
 	}
