@@ -101,7 +101,9 @@ func printParams(w io.Writer, path string, params []plan.Param) {
 }
 
 const runLong = `Reads the script, then puts its load on the cluster and judges what happened: thresholds, and that no record was
-lost, repeated, reordered or changed. Without --brokers, a StreamBus broker of its own is started for the run.
+lost, repeated, reordered or changed. Without --brokers, a StreamBus broker of its own is started for the run. With
+--cluster kafka:3 it is three of Apache Kafka, for faults that need replicas; a fault that the cluster at hand cannot
+take is a mistake of the script (107), shown before anything is started.
 
 Parameters that the script declares with param() are flags: ` + "`loadscript run SCRIPT --help`" + ` lists them.
 The first interrupt ends the load and still writes the report (exit code 105); a second one stops at once.

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/prometheus/procfs"
+
+	"github.com/streambus/streambus/loadscript/internal/pace"
 )
 
 // process is one run of a broker. It is used once: a node that is started again gets a new one.
@@ -117,20 +119,9 @@ func (p *process) freeze(ctx context.Context, stop bool) error {
 		if (stat.State == "T") == stop {
 			return nil
 		}
-		if err := sleep(ctx, 5*time.Millisecond); err != nil {
+		if err := pace.Sleep(ctx, 5*time.Millisecond); err != nil {
 			return fmt.Errorf("cluster: the process %d does not %s: it is in state %s after %s", p.cmd.Process.Pid, verb, stat.State, stateLimit)
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

@@ -38,11 +38,13 @@ func threeKafkas(t *testing.T) *cluster.Cluster {
 }
 
 // failover is the scenario of scripts/failover.star, shortened: leaders are killed, frozen and cut off, then the controller,
-// then all links are slow, while records are written to three replicas and read in a group.
+// then all links are slow, while records are written to three replicas in transactions and read in a group.
 func failover(faults ...plan.Fault) *plan.Plan {
 	return load(withGroup(2), func(sc *plan.Scenario) {
 		sc.Produce[0].Topic = plan.Topic{Name: "payments", Partitions: 6, Replication: 3, MinInsync: 2}
-		sc.Consume[0].Topic = sc.Produce[0].Topic
+		sc.Produce[0].Transaction = &plan.Txn{Records: 50, Abort: 0.05}
+		sc.Consume[0].Topic, sc.Consume[0].Isolation = sc.Produce[0].Topic, "read_committed"
+		sc.Verify = append(sc.Verify, plan.ReadCommitted)
 		last := faults[len(faults)-1]
 		end := last.End(last.At, 0) + 10*time.Second
 		sc.Stages = []plan.Stage{{Kind: "hold", Name: "steady", Duration: end, From: 300, To: 300}}
@@ -80,8 +82,8 @@ func TestFailoverOnKafka(t *testing.T) {
 			t.Errorf("%s: %q, want that %s", events[i].Name, events[i].Detail, seen)
 		}
 	}
-	if v := sc.Ledger[0]; v.Lost != 0 || v.Duplicates != 0 || v.Acked+v.Unknown < sc.Totals.Offered {
-		t.Errorf("ledger %+v of %d offered", v, sc.Totals.Offered)
+	if v := sc.Ledger[0]; v.Lost != 0 || v.Duplicates != 0 || v.Acked == 0 || v.Aborted == 0 || v.Acked+v.Aborted+v.Failed+v.Unknown != sc.Totals.Handed {
+		t.Errorf("ledger %+v of %d records", v, sc.Totals.Handed)
 	}
 	if len(sc.Recoveries) != len(events) {
 		t.Errorf("%d recoveries of %d faults", len(sc.Recoveries), len(events))

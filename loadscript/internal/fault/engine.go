@@ -120,19 +120,8 @@ func (e *Engine) resolve(ctx context.Context, b Beat) (Victims, error) {
 				return victims, nil
 			}
 		}
-		if sleep(limit, retryEvery) != nil {
+		if e.Clock.Sleep(limit, retryEvery) != nil {
 			return Victims{}, fmt.Errorf("after %s: %w", resolveLimit, err)
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

@@ -31,7 +31,10 @@ func (w *Wall) Unix(t time.Duration) int64 { return w.start.Add(t).UnixNano() }
 func (w *Wall) Restart() *Wall { return &Wall{start: w.start.Add(w.Now())} }
 
 // Sleep implements Clock.
-func (w *Wall) Sleep(ctx context.Context, d time.Duration) error {
+func (w *Wall) Sleep(ctx context.Context, d time.Duration) error { return Sleep(ctx, d) }
+
+// Sleep waits for d of real time or until ctx ends, and then returns its error.
+func Sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

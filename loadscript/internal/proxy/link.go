@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/streambus/streambus/loadscript/internal/pace"
 )
 
 // The limits of X2.
@@ -120,7 +122,7 @@ func (l *Link) serve() {
 			if l.net.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return
 			}
-			_ = sleep(l.net.ctx, 10*time.Millisecond) // out of descriptors, as a rule: the next may fare better
+			_ = pace.Sleep(l.net.ctx, 10*time.Millisecond) // out of descriptors, as a rule: the next may fare better
 			continue
 		}
 		select {
@@ -145,7 +147,7 @@ func (l *Link) connect(client net.Conn) {
 		return
 	}
 	handshake := l.up.state.Load().Delay + l.down.state.Load().Delay
-	if handshake > 0 && sleep(ctx, handshake) != nil {
+	if handshake > 0 && pace.Sleep(ctx, handshake) != nil {
 		reset(client)
 		return
 	}
@@ -165,17 +167,6 @@ func reset(c net.Conn) {
 		_ = t.SetLinger(0)
 	}
 	_ = c.Close()
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // Rule is an effect on some links of a net.

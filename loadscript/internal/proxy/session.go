@@ -10,6 +10,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/streambus/streambus/loadscript/internal/pace"
 )
 
 // The other limits of X2.
@@ -140,7 +142,7 @@ func (p *pipe) write() {
 func (p *pipe) await(due time.Time) error {
 	if !due.IsZero() {
 		if d := time.Until(due); d > 0 {
-			if err := sleep(p.session.ctx, d); err != nil {
+			if err := pace.Sleep(p.session.ctx, d); err != nil {
 				return err
 			}
 		}
