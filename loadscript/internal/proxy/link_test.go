@@ -539,3 +539,18 @@ func BenchmarkThroughput(b *testing.B) {
 	ln.Close()
 	<-done
 }
+
+// BenchmarkDelay is a round trip over a link with 1 ms in each direction: 2 ms and little more.
+func BenchmarkDelay(b *testing.B) {
+	n, _, c := between(b, echo(b, func([]byte) {}))
+	n.Apply(Rule{Match: everything, Up: Effect{Delay: time.Millisecond}, Down: Effect{Delay: time.Millisecond}})
+	frame := frameOf(make([]byte, 200))
+	for b.Loop() {
+		if _, err := c.Write(frame); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := readFrame(c); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
