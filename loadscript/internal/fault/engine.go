@@ -77,6 +77,9 @@ func (e *Engine) beat(ctx context.Context, b Beat) {
 		return
 	}
 	event.Target = victims.String()
+	if b.Fault.Kind == "rebalance" {
+		event.Target = "group " + b.Fault.Group
+	}
 	s := &strike{engine: e, fault: b.Fault, victims: victims}
 	over := e.Event(event)
 	err = s.begin(ctx)

@@ -105,7 +105,7 @@ func TestKillIsHealedInTime(t *testing.T) { // F2: the leader of then
 		plan.Fault{Kind: "restart", Targets: []plan.Target{{Kind: "rolling"}}, At: 80 * s, Every: 5 * s},
 		plan.Fault{Kind: "rebalance", Group: "billing", Leave: 1, At: 10 * s, RejoinAfter: 3 * s},
 	), `
-		10s  rebalance billing of ""; 
+		10s  rebalance billing of "group billing"; 
 		10s  billing: 0 join, 1 leave
 		13s  billing: 1 join, 0 leave
 		13s  rebalance billing is over: 1 leave
