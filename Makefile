@@ -171,8 +171,9 @@ fuzz: ## run every fuzz function of the module for FUZZTIME=30s each; FUZZ=regex
 	done
 
 .PHONY: docs
-docs: ## write docs/CLI.md, docs/METRICS.md, docs/API.md and docs/BENCHMARKS.md anew, from the commands, the tables in the code and bench/results
+docs: ## write docs/CLI.md, docs/METRICS.md, docs/API.md, docs/LOADSCRIPT.md and docs/BENCHMARKS.md anew, from the commands, the tables in the code and bench/results
 	$(GO) test -count=1 ./broker/cmd/streambus ./broker/internal/stat ./broker/internal/api -run '^Test(Docs|Served)$$' -rewrite
+	$(GO) test -count=1 ./loadscript/internal/script -run '^TestPage$$' -update
 	$(GO) run ./tools/benchreport docs
 
 .PHONY: layers

@@ -210,9 +210,15 @@ A script can compute with durations: dur("5m") - 2 * dur("2s"). See `+"`loadscri
 
 func printThresholds(w io.Writer) {
 	fmt.Fprint(w, `A threshold is "metric.statistic comparison value", with one of < <= > >=. One comparison each; a run passes
-when all hold. Judged over the whole run after the warm-up, or over one stage with threshold(…, during = "peak").
+when all hold. Judged over the whole run after the warm-up; threshold(…) judges one stage, windows, or the time
+outside faults, and trend(…) a slope. Of one group: consume.lag.max{group=billing}.
 
-  thresholds = ["produce.latency.p99 < 50ms", "errors.rate < 0.1%"]
+  thresholds = [
+      "produce.latency.p99 < 50ms",
+      "consume.lag.max{group=billing} < 50k",
+      threshold("produce.latency.p99 < 40ms", window = "1m", of_windows = 0.999),
+      trend("broker.memory.rss", slope = "< 1MiB/h"),
+  ]
 
 `)
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -295,9 +301,13 @@ func printDialect(w io.Writer) {
 	fmt.Fprint(w, `Scripts are Starlark, a small Python: https://github.com/bazelbuild/starlark/blob/master/spec.md
 
 Also allowed: if and for at the top level, reassigning a global, set(). Not available: while, recursion, classes,
-exceptions, import, a clock, the environment, files and the network. So a script always ends (10 million steps and
-10 seconds at most), and the same script with the same parameters always gives the same plan. It runs once, before
-the clock starts: nothing of it is in the way of the load. Steps do not bound memory, so run only scripts you trust.
+exceptions, import, a clock, the environment (param() is for what changes), the network, and files but those below
+the script's folder. So the same script with the same parameters always gives the same plan. It runs once, before
+the clock starts: nothing of it is in the way of the load. It is read by a process of its own that may take 512MiB
+of memory, 10 seconds, and 10 million steps (--max-steps), so a script always ends.
+
+for, from and load are taken: steps(from_ = …). What a file has made is frozen once it has run: a function that is
+called later (gen.custom) cannot append to a list at the top of the file.
 
 Values that built-ins return never change. They print as the code that makes them, and their arguments can be read:
 orders = topic("orders", partitions = 12); orders.partitions is 12.
