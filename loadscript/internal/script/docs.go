@@ -306,8 +306,7 @@ the script's folder. So the same script with the same parameters always gives th
 the clock starts: nothing of it is in the way of the load. It is read by a process of its own that may take 512MiB
 of memory, 10 seconds, and 10 million steps (--max-steps), so a script always ends.
 
-for, from and load are taken: steps(from_ = …). What a file has made is frozen once it has run: a function that is
-called later (gen.custom) cannot append to a list at the top of the file.
+for and load are words of the language and cannot be names; from is reserved, hence steps(from_ = …).
 
 Values that built-ins return never change. They print as the code that makes them, and their arguments can be read:
 orders = topic("orders", partitions = 12); orders.partitions is 12.

@@ -1,6 +1,7 @@
 package script
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -349,6 +350,56 @@ func FuzzThreshold(f *testing.F) {
 			t.Errorf("%q parsed as %+v", s, e)
 		}
 	})
+}
+
+func FuzzSlope(f *testing.F) {
+	for _, s := range []string{"< 1MiB/h", "< 2%/h", "> -100/s/h", "<= 5ms/min", "<", "< /h", "< 5", "< -/h", "5/h", "< 1e3/h", " <5%/d ", "< 5\xff/h", "< %/h"} {
+		for _, m := range plan.Metrics() {
+			f.Add(s, m.Name)
+		}
+	}
+	f.Fuzz(func(t *testing.T, s, metric string) {
+		m, ok := plan.LookupMetric(metric)
+		if !ok {
+			t.Skip()
+		}
+		got, err := parseSlope(s, followed{metric: m.Name, text: m.Name, unit: m.Unit})
+		if err != nil {
+			if err.off < 0 || err.off > len(s) || err.width < 0 || err.msg == "" {
+				t.Errorf("%q of %s: error %+v", s, metric, err)
+			}
+			return
+		}
+		if got.Per <= 0 || got.Value != got.Value || got.Op == "" || !strings.Contains(got.Expr, got.Op) {
+			t.Errorf("%q of %s parsed as %+v", s, metric, got)
+		}
+	})
+}
+
+func TestSlopes(t *testing.T) {
+	for _, tc := range []struct {
+		text, metric string
+		want         plan.Trend
+	}{
+		{"< 1MiB/h", "broker.memory.rss", plan.Trend{Op: "<", Value: 1 << 20, Per: time.Hour}},
+		{"< 2%/h", "produce.latency", plan.Trend{Op: "<", Value: 0.02, Per: time.Hour, Relative: true}},
+		{"> -100/s/h", "produce.rate", plan.Trend{Op: ">", Value: -100, Per: time.Hour}},
+		{" <=5ms/min ", "produce.latency", plan.Trend{Op: "<=", Value: 5e6, Per: time.Minute}},
+		{"< 1/d", "broker.fds", plan.Trend{Op: "<", Value: 1, Per: 24 * time.Hour}},
+		{"< 0.1/h", "broker.cpu", plan.Trend{Op: "<", Value: 0.1, Per: time.Hour}},
+		{"< 1KiB/s/s", "broker.net.in", plan.Trend{Op: "<", Value: 1024, Per: time.Second}},
+	} {
+		m, _ := plan.LookupMetric(tc.metric)
+		got, err := parseSlope(tc.text, followed{metric: m.Name, text: m.Name, unit: m.Unit})
+		if err != nil {
+			t.Errorf("%q: %v", tc.text, err)
+			continue
+		}
+		got.Expr, got.Metric = "", ""
+		if got != tc.want {
+			t.Errorf("%q: %+v, want %+v", tc.text, got, tc.want)
+		}
+	}
 }
 
 // Every threshold that messages and documentation show as an example is one.
