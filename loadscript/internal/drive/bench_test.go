@@ -36,7 +36,8 @@ func drive1(b *testing.B, c *cluster.Cluster, size int, change func(*plan.Scenar
 		f.Topic.Partitions, f.Value, f.BatchBytes = 6, plan.Value{Kind: "bytes", Size: size}, 1<<20
 		sc.Verify, sc.Drain = nil, time.Minute
 	})
-	res := Run(b.Context(), p, Options{Brokers: c.Addrs(), BrokerPID: c.Nodes()[0].PID, LagFloor: time.Hour, CPUShare: 100, Note: b.Logf})
+	pids := func() map[int32]int { return map[int32]int{1: c.Nodes()[0].PID} }
+	res := Run(b.Context(), p, Options{Brokers: c.Addrs(), BrokerPIDs: pids, LagFloor: time.Hour, CPUShare: 100, Note: b.Logf})
 	if res.Verdict.ExitCode != int(plan.ExitPass) {
 		b.Fatalf("exit code %d: %s", res.Verdict.ExitCode, strings.Join(res.Verdict.Reasons, "; "))
 	}

@@ -44,9 +44,6 @@ const (
 
 func newBrokers(opts Options) *brokers {
 	b := &brokers{pids: opts.BrokerPIDs, https: opts.BrokerHTTP, procs: map[int32]*process{}, told: map[int32]exposed{}, before: map[int32]exposed{}}
-	if b.pids == nil && opts.BrokerPID > 0 {
-		b.pids = func() map[int32]int { return map[int32]int{0: opts.BrokerPID} }
-	}
 	b.http.Timeout = scrapeLimit
 	return b
 }

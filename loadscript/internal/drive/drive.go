@@ -22,11 +22,10 @@ var ErrUnreachable = errors.New("the cluster cannot be reached")
 
 // Options of Run. The zero value means the defaults; Brokers must be given.
 type Options struct {
-	Brokers   []string
-	Cluster   report.Cluster // facts for the report; Brokers and Nodes are filled in
-	BrokerPID int            // process whose CPU is the broker's; 0 = not known
+	Brokers []string
+	Cluster report.Cluster // facts for the report; Brokers and Nodes are filled in
 	// BrokerPIDs lists the brokers' processes on this machine by broker id: it is asked every second, as a broker that is
-	// restarted is another process; nil = BrokerPID alone.
+	// restarted is another process; nil = none is known.
 	BrokerPIDs func() map[int32]int
 	BrokerHTTP map[int32]string      // host:port of the /metrics of StreamBus brokers, by broker id
 	Sink       report.Sink           // takes every second and event while the run goes; nil = nobody does

@@ -78,6 +78,13 @@ func (m *meter) expect() {
 	for _, t := range m.scenario.plan.Thresholds {
 		m.watches = append(m.watches, newWatch(m.scenario, t))
 	}
+	if e := m.scenario.plan.Executor; e != nil {
+		for _, t := range e.SLO {
+			w := newWatch(m.scenario, t)
+			w.probe = true
+			m.watches = append(m.watches, w)
+		}
+	}
 	for _, t := range m.scenario.plan.Trends {
 		m.trends = append(m.trends, &trend{plan: t})
 	}
@@ -223,7 +230,7 @@ func (m *meter) look(t tick) {
 	}
 	for _, w := range m.watches {
 		w.feed(t)
-		if w.plan.Abort {
+		if w.plan.Abort && !w.probe {
 			if why := w.hopeless(); why != "" {
 				s.abort(w.plan.Expr + ": " + why)
 			}

@@ -170,6 +170,7 @@ type measurement struct {
 	rows          rowList
 	watches       []*watch
 	trends        []*trend
+	heat          heat
 	seconds, busy int
 	counts        pace.Counts
 	drain         report.Drain
@@ -180,7 +181,7 @@ type measurement struct {
 func (s *scenario) take() measurement {
 	m := s.meter
 	out := measurement{
-		stages: s.plan.Stages, slots: m.slots, silences: map[*field][]silence{}, rows: m.rows, watches: m.watches, trends: m.trends,
+		stages: s.plan.Stages, slots: m.slots, silences: map[*field][]silence{}, rows: m.rows, watches: m.watches, trends: m.trends, heat: m.heat,
 		seconds: m.seconds, busy: m.busy, counts: s.counts, drain: s.drain, first: s.firstEvent, end: s.timeline.count(),
 	}
 	for _, series := range m.all() {
@@ -207,6 +208,7 @@ func (s *scenario) renew() {
 	m.mu.Lock()
 	m.rows = rowList{}
 	m.mu.Unlock()
+	m.heat = heat{}
 	m.before = row{}
 	for _, f := range s.readers {
 		m.before.delivered += f.delivered.Load()
@@ -226,7 +228,7 @@ func (s *scenario) restore(from measurement) {
 	for f, silences := range from.silences {
 		f.silence = silences
 	}
-	m.slots, m.seconds, m.busy, m.watches, m.trends = from.slots, from.seconds, from.busy, from.watches, from.trends
+	m.slots, m.seconds, m.busy, m.watches, m.trends, m.heat = from.slots, from.seconds, from.busy, from.watches, from.trends, from.heat
 	s.counts, s.drain = from.counts, from.drain
 	m.mu.Lock()
 	m.rows = from.rows

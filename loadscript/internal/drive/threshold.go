@@ -15,6 +15,7 @@ import (
 // intended time.
 type watch struct {
 	plan    plan.Threshold
+	probe   bool // of find_max_rate's SLO: it decides on a probe, and stops nothing
 	w       window
 	planned float64 // records due in w
 	whole   *gather // nil where the slots say it
@@ -148,13 +149,13 @@ func (w *watch) hopeless() string {
 			return "already " + w.show(out.Value)
 		}
 		// So many of all records may be slower. If more than that are already, the others cannot make it good.
-		if q, ok := quantileOf(w.plan.Stat); ok {
+		if q, ok := quantileOf(w.plan.Stat); ok && w.planned > 0 { // an executor may not know how many there will be
 			may, n := (1-q)*max(w.planned, float64(g.latencies.Count())), float64(g.latencies.Count())
 			if now := 1 - may/n; now > 0 && !compare(float64(g.latencies.Quantile(now)), w.plan.Op, limit) {
 				return fmt.Sprintf("more than %s of the %s records have been slower", plan.FormatPercent(1-q), plan.FormatCount(int64(w.planned)))
 			}
 		}
-	case w.plan.Metric == "errors.rate" && upper:
+	case w.plan.Metric == "errors.rate" && upper && w.planned > 0:
 		if least := g.sum / max(w.planned, g.of, 1); !compare(least, w.plan.Op, limit) {
 			return fmt.Sprintf("%s errors already", plan.FormatCount(int64(g.sum)))
 		}

@@ -231,6 +231,29 @@ func TestAbort(t *testing.T) {
 	}
 }
 
+// What find_max_rate asks of a rate may be on windows, too; that it does not hold ends a probe and not the run.
+func TestProbesAreJudgedByWindows(t *testing.T) {
+	slo := plan.Threshold{Expr: "p99", Metric: "produce.latency", Stat: "p99", Op: "<", Value: 50e6, Window: 10 * time.Second, Abort: true}
+	s := minute(t)
+	s.plan.Executor = &plan.Executor{Kind: "find_max_rate", SLO: []plan.Threshold{slo}}
+	s.meter.expect()
+	for end := 1; end <= 60; end++ {
+		latency := 5 * time.Millisecond
+		if end > 30 && end <= 40 {
+			latency = 90 * time.Millisecond
+		}
+		s.feed(second(end, 1000, 1000, 5), latency)
+	}
+	if out := s.threshold(&report.Scenario{Series: s.meter.series()}, slo); out.Pass || !strings.HasPrefix(out.Shown, "4 of 5 windows") {
+		t.Errorf("%+v, want one window that did not hold", out)
+	}
+	select {
+	case <-s.aborted:
+		t.Error("a probe stopped the run")
+	default:
+	}
+}
+
 func TestTrends(t *testing.T) {
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 1))

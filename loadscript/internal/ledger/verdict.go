@@ -160,7 +160,7 @@ func (t *Topic) Judge(logStart []int64) Verdict {
 		v.Unchecked += w.unlooked
 		w.mu.Unlock()
 	}
-	v.Examples = found.list
+	v.Examples = append([]Example{}, found.list...) // an empty list in results.json, never null
 	slices.SortStableFunc(v.Examples, func(a, b Example) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
 	})
