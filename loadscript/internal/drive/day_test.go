@@ -61,6 +61,7 @@ func TestADayTakesNoMemory(t *testing.T) {
 		heaps := map[time.Duration]int64{}
 		hours := time.Duration(0)
 		opts := Options{
+			Virtual: true,
 			Brokers: b.ListenAddrs(), Dial: network.DialContext, LagFloor: time.Hour, CPUShare: 100, Sink: sink, Note: t.Logf,
 			Progress: func(s report.Snapshot) {
 				if h := s.Elapsed / time.Hour; h > hours {

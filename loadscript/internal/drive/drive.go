@@ -36,6 +36,7 @@ type Options struct {
 	Prepare    time.Duration // limit of the preparation of a scenario; default 30 s
 	Brief      time.Duration // limit of drain and verification once interrupted; default 5 s
 	LateLimit  time.Duration // default pace.DefaultLateLimit
+	Virtual    bool          // time is that of a testing/synctest bubble, which a timer of the kernel does not know
 	LagFloor   time.Duration // generator lag below this never makes a run invalid; default DefaultLagFloor
 	CPUShare   float64       // share of all cores above which the generator is too busy; default DefaultCPUShare
 	Security   Security      // how clients come in

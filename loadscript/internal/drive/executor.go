@@ -117,6 +117,9 @@ func (s *scenario) phases(ctx context.Context) error {
 	if s.closed() {
 		s.offerClosed(ctx, begin)
 		heal()
+		if s.plan.Executor.Kind == recordsKind { // they have been sent when the last one is answered
+			s.answered(ctx)
+		}
 		stop()
 		s.measured(begin)
 		stop = s.meter.start(work)
@@ -140,7 +143,7 @@ func (s *scenario) zero() {
 func (s *scenario) measured(begin time.Duration) {
 	stages := slices.Clone(s.plan.Stages)
 	last := &stages[len(stages)-1]
-	last.Duration = max(s.clock.Now()-begin, time.Millisecond)
+	last.Duration = max((s.clock.Now() - begin).Round(time.Millisecond), time.Millisecond)
 	if s.plan.Executor.Duration > 0 {
 		last.Duration = min(last.Duration, s.plan.Executor.Duration)
 	}
@@ -161,19 +164,27 @@ func (s *scenario) offer(ctx context.Context, stages []plan.Stage, begin time.Du
 	sc := &plan.Scenario{Stages: stages, Arrivals: s.plan.Arrivals, Seed: s.plan.Seed}
 	end := begin + sc.Duration()
 	s.each(ctx, end, func(ctx context.Context, sh *shard) pace.Counts {
-		var clock pace.Clock = s.clock
-		if fine, err := pace.NewFine(s.clock); err == nil {
-			defer func() { _ = fine.Close() }()
-			clock = fine
-		} else {
-			s.meter.fault(err) // the coarse clock will do; the lag shows it
-		}
+		clock, done := s.pacerClock()
+		defer done()
 		p := pace.Pacer{
 			Clock: clock, Schedule: pace.NewSchedule(sc, sh.share), Begin: begin, LateLimit: s.opts.LateLimit,
 			Deadline: end + s.plan.Drain,
 		}
 		return p.Run(ctx, sh)
 	})
+}
+
+// pacerClock is a clock for one pacer; done frees it.
+func (s *scenario) pacerClock() (clock pace.Clock, done func()) {
+	if s.opts.Virtual {
+		return s.clock, func() {}
+	}
+	fine, err := pace.NewFine(s.clock)
+	if err != nil {
+		s.meter.fault(err) // the coarse clock will do; the lag shows it
+		return s.clock, func() {}
+	}
+	return fine, func() { _ = fine.Close() }
 }
 
 // offerClosed runs the executor, which starts at begin.
@@ -239,8 +250,11 @@ func (w windowed) Send(h pace.Handover) {
 	w.shard.Send(h)
 }
 
-// modelNote says what latencies of a closed model mean.
-func (s *scenario) modelNote() {
+// modelNotes says what latencies mean where that is not plain.
+func (s *scenario) modelNotes() {
+	if slices.ContainsFunc(s.plan.Produce, func(f plan.Produce) bool { return f.Transaction != nil }) {
+		s.notes = append(s.notes, "a record in a transaction is acknowledged when its transaction is committed: its latency goes until then")
+	}
 	if s.closed() {
 		s.notes = append(s.notes, fmt.Sprintf(
 			"%s is a closed model: the next record waits for an answer, so latency counts from the real send and a slow moment slows the load down with it", s.plan.Executor.Kind))

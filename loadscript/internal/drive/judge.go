@@ -3,6 +3,7 @@ package drive
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -21,9 +22,16 @@ func (s *scenario) describe() report.Scenario {
 		Thresholds: []report.Threshold{}, Series: []report.Second{}, Curves: []report.Curve{}, Validity: report.Validity{Findings: []report.Finding{}},
 	}
 	for _, f := range s.plan.Produce {
-		r.Flows = append(r.Flows, fmt.Sprintf("produce %s: %s, %s values, keys %s, acks=%s, idempotent=%t, compression %s, linger %s",
-			f.Topic.Name, plural(max(f.Producers, 1), "producer"), plan.FormatSize(float64(f.Value.Size)), keyText(f.Key), f.Acks,
-			f.Idempotent, f.Compression, plan.FormatDuration(f.Linger)))
+		text := fmt.Sprintf("produce %s: %s, %s, keys %s, acks=%s, idempotent=%t, compression %s, linger %s",
+			f.Topic.Name, plural(max(f.Producers, 1), "producer"), valueText(f.Value), keyText(f.Key), f.Acks,
+			f.Idempotent, f.Compression, plan.FormatDuration(f.Linger))
+		if len(f.Headers) > 0 {
+			text += ", " + plural(len(f.Headers), "header")
+		}
+		if t := f.Transaction; t != nil {
+			text += fmt.Sprintf(", transactions of %s, %s of them aborted", plural(t.Records, "record"), plan.FormatPercent(t.Abort))
+		}
+		r.Flows = append(r.Flows, text)
 	}
 	for _, f := range s.plan.Consume {
 		who := "direct reader"
@@ -63,12 +71,28 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
+func valueText(v plan.Value) string {
+	size := plan.FormatSize(math.Round(v.MeanSize())) + " values"
+	if v.Sizes != nil && v.Sizes.Kind != "fixed" {
+		size += " on average (" + v.Sizes.Kind + ")"
+	}
+	switch v.Kind {
+	case "", "bytes":
+		return size
+	case "pool":
+		return "values from " + v.Path
+	}
+	return v.Kind + " of " + size
+}
+
 func keyText(k plan.Key) string {
 	switch k.Kind {
 	case "", "none":
 		return "none"
 	case "zipf":
 		return fmt.Sprintf("zipf(%d, s=%v)", k.N, k.S)
+	case "file":
+		return "from " + k.Path
 	case "hot":
 		return fmt.Sprintf("hot(%d, %v%% get %v%%)", k.N, k.Hot*100, k.Share*100)
 	default:
@@ -281,7 +305,7 @@ func (s *scenario) metrics(r *report.Scenario) {
 	}{
 		{"produce.latency", s.meter.latency, len(s.plan.Produce) > 0},
 		{"produce.service_time", s.meter.service, len(s.plan.Produce) > 0},
-		{"produce.delay", s.meter.delay, len(s.plan.Produce) > 0},
+		{"produce.delay", s.meter.delay, len(s.plan.Produce) > 0 && !s.closed()}, // a closed model plans no times
 		{"e2e.latency", s.meter.e2e, len(s.plan.Consume) > 0},
 	} {
 		if !m.have {

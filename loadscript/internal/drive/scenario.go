@@ -114,7 +114,7 @@ func (s *scenario) run(ctx context.Context) (report.Scenario, error) {
 	}
 	s.stopClients(context.WithoutCancel(ctx))
 	err := s.verify(ctx)
-	s.modelNote()
+	s.modelNotes()
 	final := s.describe() // the stages may have changed
 	result.Stages, result.WarmupNs, result.Probes, result.MaxRate = final.Stages, final.WarmupNs, s.probes, s.maxRate
 	s.judge(ctx, &result, err)
@@ -166,9 +166,14 @@ func (s *scenario) grace(ctx context.Context) time.Duration {
 	return s.plan.Drain
 }
 
-// settle waits until every record handed over has an outcome.
+// settle ends the offering and waits until every record handed over has an outcome.
 func (s *scenario) settle(ctx context.Context) {
 	s.meter.phase.Store("draining")
+	s.answered(ctx)
+}
+
+// answered waits until every record handed over has an outcome.
+func (s *scenario) answered(ctx context.Context) {
 	end := time.Now().Add(s.grace(ctx))
 	for s.inFlight.Load() > 0 && time.Now().Before(end) && !died(s.opts.Dead) {
 		_ = sleep(context.WithoutCancel(ctx), 5*time.Millisecond)

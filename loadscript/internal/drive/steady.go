@@ -109,14 +109,14 @@ type watcher struct {
 
 func (w *watcher) see(row report.Second) {
 	v, ok := rowValue(row, w.steady.Metric, w.steady.Stat)
-	if !ok {
-		return
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if !ok || w.over || row.WidthNs < int64(time.Second)/2 { // the end of the warm-up cuts a second off
+		return
+	}
 	w.samples = append(w.samples, sample{time.Duration(row.TNs), time.Duration(row.WidthNs), v})
 	w.last = levelOf(w.samples, w.steady.Over)
-	if !w.over && w.last.within(w.steady.Within) {
+	if w.last.within(w.steady.Within) {
 		w.over = true
 		close(w.done)
 	}
@@ -134,6 +134,9 @@ func (w *watcher) text() string {
 	}
 	return fmt.Sprintf("slope %.1f %%, spread %.1f %%", w.last.slope*100, w.last.spread*100)
 }
+
+// tidy is what times that the run itself sets are rounded to.
+const tidy = 10 * time.Millisecond
 
 // warmUp offers the first stage's rate, or what the executor offers, until the metric is steady; it returns when that was. What
 // it measured belongs to the warm-up: the stages begin now.
@@ -159,7 +162,7 @@ func (s *scenario) warmUp(ctx context.Context, stages []plan.Stage) (begin time.
 	stop()
 	s.meter.steady = nil
 	over(w.text())
-	begin = s.clock.Now()
+	begin = s.clock.Now().Round(tidy) + tidy // soon, at a time that people can read
 	measured := stages[0]
 	measured.Duration = begin
 	s.reshape(append([]plan.Stage{measured}, s.plan.Stages[1:]...), begin)
