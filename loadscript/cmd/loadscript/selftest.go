@@ -182,7 +182,7 @@ func unfired(r *selftestResult) string {
 func drivePlan(ctx context.Context, p *plan.Plan, b *mock.Broker, network *mock.Network) (report.Scenario, error) {
 	opts := drive.Options{Brokers: b.ListenAddrs(), RunID: selftestRun, LagFloor: time.Hour, CPUShare: 1000, LateLimit: time.Minute}
 	if network != nil {
-		opts.Dial = network.DialContext
+		opts.Dial, opts.Virtual = network.DialContext, true
 	}
 	res := drive.Run(ctx, p, opts)
 	switch {
