@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net"
@@ -154,6 +155,17 @@ func TestRepeatAndCompare(t *testing.T) {
 	}
 	if st, err := os.Stat(page); err != nil || st.Size() == 0 || !strings.Contains(out.String(), "with so few runs no change could be believed") {
 		t.Errorf("%v\n%s", err, out.String())
+	}
+}
+
+func TestRepeatThatIsInterruptedAtOnce(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs bytes.Buffer
+	m := &manyRuns{repeat: 3, sides: []side{{"base", "/bin/false"}, {"cand", "/bin/false"}}}
+	code := m.run(ctx, tinyPlan(), runOptions{Out: t.TempDir(), Format: "text", Quiet: true, Stdout: &out, Stderr: &errs})
+	if code != plan.ExitSignal || !strings.Contains(errs.String(), "stopped after 0 of 6 runs") || out.Len() > 0 {
+		t.Errorf("exit code %d\n%s%s", code, out.String(), errs.String())
 	}
 }
 

@@ -71,9 +71,9 @@ func (m *manyRuns) run(ctx context.Context, p *plan.Plan, opts runOptions) plan.
 	}
 	code, root := plan.ExitPass, opts.Out
 	one := opts
-	if one.Brief = opts.Format == "text"; !one.Brief {
-		one.Stdout = opts.Stderr // stdout is for the comparison
-		one.Brief = true
+	one.Brief = true
+	if opts.Format != "text" {
+		one.Stdout = opts.Stderr // stdout is for the summary
 	}
 	groups := make([]string, len(sides))
 	done := 0
@@ -96,6 +96,9 @@ func (m *manyRuns) run(ctx context.Context, p *plan.Plan, opts runOptions) plan.
 	if ctx.Err() != nil {
 		fmt.Fprintf(opts.Stderr, "loadscript: stopped after %d of %d runs\n", done, m.repeat*len(sides))
 		code = plan.Worse(code, plan.ExitSignal)
+	}
+	if done < len(sides) {
+		return code // one side never ran: there is nothing to sum up
 	}
 	if err := summarize(opts, root, groups); err != nil {
 		fmt.Fprintf(opts.Stderr, "loadscript: %v\n", err)

@@ -186,7 +186,7 @@ func (s *scenario) gauges(send func(*prometheus.Desc, prometheus.ValueType, floa
 	for group, n := range row.Lags {
 		gauge(lagDesc, float64(n), group)
 	}
-	if len(row.Lags) == 0 {
+	if len(row.Lags) == 0 && (s.planned == nil || len(s.planned.Consume) > 0) {
 		gauge(lagDesc, float64(row.Lag), "")
 	}
 	if s.planned != nil {
