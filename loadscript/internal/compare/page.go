@@ -235,7 +235,7 @@ func (v *curveView) draw(lines [][]report.CurvePoint, classes []string) {
 	}
 	right, low, high = math.Ceil(math.Log10(right)), math.Floor(math.Log10(low)), math.Ceil(math.Log10(high*1.001))
 	x := func(inverse float64) float64 {
-		return curveLeft + math.Log10(inverse)/right*(curveWidth-curveLeft-12)
+		return curveLeft + math.Log10(inverse)/right*(curveWidth-curveLeft-26)
 	}
 	y := func(ns float64) float64 {
 		return (curveHeight - curveBottom) * (1 - (math.Log10(ns)-low)/(high-low)*.96)
