@@ -126,6 +126,24 @@ func TestGuide(t *testing.T) {
 	}
 }
 
+// The scripts' own tests, of their arithmetic; and all of them are formatted.
+func TestScriptTests(t *testing.T) {
+	if out, errs, code := loadscript(t, "test", "."); code != 0 {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+	files, err := filepath.Glob("lib/*.star")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, err := filepath.Glob("*.star")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, errs, code := loadscript(t, append([]string{"fmt", "-l"}, append(files, more...)...)...); code != 0 || out != "" {
+		t.Errorf("exit code %d; `loadscript fmt -w` formats these:\n%s%s", code, out, errs)
+	}
+}
+
 // short is each script in a form that takes seconds.
 var short = map[string]string{
 	"smoke":          "",

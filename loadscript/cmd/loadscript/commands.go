@@ -217,6 +217,10 @@ func check(cmd *cobra.Command, cl commandLine, f *scriptFlags, format string, st
 	}
 	worst := plan.ExitPass
 	for _, path := range cl.scripts {
+		if strings.HasSuffix(path, script.TestSuffix) { // for *.star
+			fmt.Fprintf(stdout, "%s: holds tests; `loadscript test` runs them\n", path)
+			continue
+		}
 		l, err := load(cmd.Context(), cmd, path, f, settings, stderr)
 		if err != nil {
 			e, ok := err.(*exit)
@@ -256,6 +260,9 @@ func summary(p *plan.Plan) string {
 func checkJSON(cmd *cobra.Command, cl commandLine, f *scriptFlags, settings []script.Setting, stdout, stderr io.Writer) error {
 	all, worst := script.Errors{}, plan.ExitPass
 	for _, path := range cl.scripts {
+		if strings.HasSuffix(path, script.TestSuffix) {
+			continue
+		}
 		s, err := f.read(cmd.Context(), path, settings, stderr)
 		if mistakes, ok := err.(script.Errors); ok {
 			all = append(all, mistakes...)
