@@ -35,7 +35,7 @@ test-uring: ## the engine and the broker again, built with the io_uring room
 KEPT := $(GO) run ./bench/record $(if $(RECORD),-record)
 
 .PHONY: benchmark
-benchmark: ## all of the below and a report, about 20 minutes; BENCHTIME= COUNT= RECORD=1 (keeps them, and writes docs/BENCHMARKS.md)
+benchmark: ## all of the below and a report, about 22 minutes; BENCHTIME= COUNT= RECORD=1 (keeps them, and writes docs/BENCHMARKS.md)
 	@echo '== benchmarks: storage, protocol, client, load, peers, and a report'
 	$(MAKE) benchmark-storage
 	$(MAKE) benchmark-protocol
@@ -46,8 +46,8 @@ benchmark: ## all of the below and a report, about 20 minutes; BENCHTIME= COUNT=
 
 .PHONY: benchmark-storage
 benchmark-storage: BENCHTIME ?= 300ms
-benchmark-storage: COUNT ?= 7
-benchmark-storage: ## the engine against bare I/O, about 5 minutes; BENCHTIME=300ms COUNT=7 BENCH=regexp RECORD=1 STREAMBUS_BENCH_GIB=1
+benchmark-storage: COUNT ?= 5
+benchmark-storage: ## the engine against bare I/O, about 4 minutes; BENCHTIME=300ms COUNT=5 BENCH=regexp RECORD=1 STREAMBUS_BENCH_GIB=1
 	@echo '== the engine: appends and reads, each beside programs that do only the I/O and beside the device'
 	$(KEPT) -name storage -- -tags $(TAGS) -ldflags=$(LDFLAGS) -run '^$$' \
 		-bench '$(or $(value BENCH),^BenchmarkStorage_)' -benchtime $(COUNT)x -timeout 60m ./engine -args -storage.round=$(BENCHTIME)
@@ -74,9 +74,9 @@ benchmark-load: build ## the load scripts in short form, in Go bench format, abo
 	$(KEPT) -name load -exec -- $(GO) run ./bench/load -duration $(BENCHTIME) -count $(COUNT) $(SCRIPTS)
 
 .PHONY: benchmark-peers
-benchmark-peers: BENCHTIME ?= 4s
+benchmark-peers: BENCHTIME ?= 2s
 benchmark-peers: COUNT ?= 3
-benchmark-peers: build ## StreamBus beside Apache Kafka and NATS JetStream, in turn, about 9 minutes; BENCHTIME=4s COUNT=3 PEERS='kafka nats' RECORD=1
+benchmark-peers: build ## StreamBus beside Apache Kafka and NATS JetStream, in turn, about 8 minutes; BENCHTIME=2s COUNT=3 PEERS='kafka nats' RECORD=1
 	@echo '== peers: the same disk, payloads and programs, rounds in turn; settings are printed'
 	sh bench/peers/install.sh
 	$(KEPT) -name peers -exec -- bin/peers -round $(BENCHTIME) -count $(COUNT) $(PEERS)
@@ -105,7 +105,7 @@ benchmark-compare: MARGIN ?= 0.05
 benchmark-compare: ## this tree against the baseline, in turn, and a verdict, about 8 minutes; COUNT=8 MARGIN=0.05 BASELINE=bin/baseline; fails when worse
 	@echo '== the baseline in $(BASELINE) against this tree, pass by pass in turn'
 	$(GO) run ./bench/versus -tags '$(TAGS)' -base $(BASELINE) -out bin/compare -count $(COUNT) -round $(BENCHTIME)
-	$(GO) tool benchstat bin/compare/base.txt bin/compare/new.txt
+	$(GO) tool benchstat -filter '.unit:(ns/op OR MB/s OR CPU-s/GB OR p50-us OR p99-us)' bin/compare/base.txt bin/compare/new.txt
 	$(GO) run ./tools/benchreport compare -margin $(MARGIN) bin/compare/base.txt bin/compare/new.txt
 
 # A profile is of the broker's process while BENCH loads it.

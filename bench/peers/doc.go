@@ -1,6 +1,6 @@
 // Peers measures StreamBus beside other brokers: in one run, on one disk, with the same payloads and rounds in turn.
 //
-//	bin/peers [-round 3s] [-count 3] [kafka nats]         (make benchmark-peers installs it, and Kafka)
+//	bin/peers [-round 2s] [-count 3] [kafka nats]         (make benchmark-peers installs it, and Kafka)
 //
 // It is a module of its own, so that nobody who builds StreamBus downloads another broker. It is not a test of correctness, and gives no figure
 // that stands alone: each line is StreamBus, the peer, and their ratio within a round, as the median of the rounds with its extremes.

@@ -66,7 +66,7 @@ type figures map[string]float64
 func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	f := flag.NewFlagSet("peers", flag.ContinueOnError)
 	f.SetOutput(errs)
-	round := f.Duration("round", 3*time.Second, "how long each part of a round takes")
+	round := f.Duration("round", 2*time.Second, "how long each part of a round takes")
 	count := f.Int("count", 3, "rounds")
 	bin := f.String("bin", "bin", "folder with streambus, loadscript and clients/kafka-4")
 	if err := f.Parse(args); err != nil {
@@ -216,12 +216,12 @@ type meter struct {
 	round time.Duration
 }
 
-// warm fills what is filled once: the JVM's compiled code, StreamBus's commit log, pools.
+// warm fills what is filled once: the JVM's compiled code, StreamBus's commit log, pools. It takes two rounds' time.
 func (m *meter) warm(ctx context.Context) error {
 	if err := m.d.create(ctx, "warm"); err != nil {
 		return err
 	}
-	until, cancel := context.WithTimeout(ctx, m.round)
+	until, cancel := context.WithTimeout(ctx, 2*m.round)
 	defer cancel()
 	n, err := m.d.produce(until, "warm", payloads())
 	if err != nil {

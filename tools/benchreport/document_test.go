@@ -87,6 +87,22 @@ func TestPeersThatWinAreBold(t *testing.T) {
 	}
 }
 
+func TestPeersArePlottedLikeForLikeAndMoreIsBetter(t *testing.T) {
+	values := map[string]float64{"x-peer": 0.5, "x-peer:min": 0.25, "x-peer:max": 1}
+	for name, want := range map[string]bar{
+		"Peer/measure=start-s/driver=all/better=less/peer=kafka-flush/streambus=fsync":            {label: "start-s, kafka-flush", value: 2, lo: 1, hi: 4},
+		"Peer/measure=produce-MB_s/driver=client/better=more/peer=nats/streambus=page-cache":      {label: "produce-MB_s, nats", value: 0.5, lo: 0.25, hi: 1},
+		"Peer/measure=produce-MB_s/driver=client/better=more/peer=kafka/streambus=fsync":          {},
+		"Peer/measure=produce-MB_s/driver=client/better=more/peer=nats-sync/streambus=page-cache": {},
+		"Peer/measure=ack-p50-us/driver=loadscript/better=less/peer=kafka/streambus=page-cache":   {},
+		"Peer/measure=produce-MiB_s/driver=kafka-x/better=more/peer=kafka/streambus=page-cache":   {label: "produce-MiB_s, kafka, by Kafka's tool", value: 0.5, lo: 0.25, hi: 1},
+	} {
+		if got, ok := likeForLike(result{name: name, values: values}); got != want || ok != (want != bar{}) {
+			t.Errorf("%s: %+v, %v", name, got, ok)
+		}
+	}
+}
+
 func TestReportHoldsAllFiguresAndNoLinks(t *testing.T) {
 	dir := t.TempDir()
 	in := record(t, dir, "r.txt", "2026-01-01T00:00:00Z", "BenchmarkA_B/x=<1>-2 7 12.5 MB/s 333 p99-us 0.7 x-sink 0.6 x-sink:min 0.8 x-sink:max", "BenchmarkA_B/x=2-2 7 2000 MB/s")
