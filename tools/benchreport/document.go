@@ -151,7 +151,7 @@ func (d *doc) limits(s set) {
 	d.line("")
 	d.line("## Beside the limits of the same run")
 	d.line("")
-	d.line("Bars are medians of ratios, whiskers their extremes over the rounds: `x-device` to a program that only writes and flushes, `x-bare-group` to one with a group commit and nothing else, `x-bare-append` and `x-bare-reads` to bare writes to and reads from files, `x-sink` to one that reads frames off the network, writes and flushes them, `x-sendfile` to one that only sends. 1 is that program's throughput.")
+	d.line("Bars are medians of ratios, whiskers their extremes over the rounds: `x-device` to a program that only writes and flushes, `x-bare-group` to one with a group commit and nothing else, `x-bare-append` and `x-bare-reads` to bare writes to and reads from files, `x-sink` to one that reads frames off the network, writes and flushes them, `x-sendfile` to one that only sends. 1 is that program's throughput. Lines of a whole client (franz-go) have its own work on the same cores in them, compression above all.")
 	for _, l := range []struct{ name, title, family string }{
 		{"storage-write", "Appends", "Storage_Write"}, {"storage-read", "Cold reads", "Storage_Sequential Storage_Random"},
 		{"producers", "Producers", "Producer_Throughput Producer_Send Producer_SendBatch Concurrent_Producers"},
@@ -174,7 +174,7 @@ func (d *doc) limits(s set) {
 // short leaves out of a label what all have.
 func short(family, tail string) string {
 	_, family, _ = strings.Cut(family, "_")
-	tail = strings.NewReplacer("durability=fsync/", "", "durability=", "", "partitions=", "p=", "client=", "").Replace(tail)
+	tail = strings.NewReplacer("durability=fsync/", "", "durability=", "", "codec=none/", "", "partitions=", "p=", "client=", "").Replace(tail)
 	return family + " " + tail
 }
 

@@ -32,8 +32,8 @@ const (
 )
 
 // style serves light and dark pages; the colours differ in lightness too, for those who do not see them.
-const style = `<style>text{font:12px system-ui,sans-serif;fill:#24292f}.t{font-weight:600;font-size:13px}.v{fill:#57606a}.b{fill:#3b7dd8}.w{stroke:#24292f;stroke-width:1.2}.m{stroke:#c4432b;stroke-width:2}.g{stroke:#8c959f;stroke-dasharray:3 3}` +
-	`@media(prefers-color-scheme:dark){text{fill:#e6edf3}.v{fill:#9da7b1}.b{fill:#5b9bf0}.w{stroke:#e6edf3}.m{stroke:#ff8a70}.g{stroke:#768390}}</style>`
+const style = `<style>text{font:12px system-ui,sans-serif;fill:#24292f}.t{font-weight:600;font-size:13px}.v{fill:#57606a}.b{fill:#3b7dd8}.l{fill:#d9822b}.w{stroke:#24292f;stroke-width:1.2}.m{stroke:#c4432b;stroke-width:2}.g{stroke:#8c959f;stroke-dasharray:3 3}` +
+	`@media(prefers-color-scheme:dark){text{fill:#e6edf3}.v{fill:#9da7b1}.b{fill:#5b9bf0}.l{fill:#f0a04b}.w{stroke:#e6edf3}.m{stroke:#ff8a70}.g{stroke:#768390}}</style>`
 
 // svg draws the plot; nothing when it has no bars.
 func (p *plot) svg() string {
@@ -54,7 +54,15 @@ func (p *plot) svg() string {
 		y := topHeight + barHeight*i
 		end := x(one.value)
 		fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="end">%s</text>`, labelWidth-8, y+13, html.EscapeString(one.label))
-		fmt.Fprintf(&b, `<rect class="b" x="%d" y="%d" width="%.1f" height="%d" rx="2"/>`, labelWidth, y+2, max(1, end-labelWidth), barHeight-6)
+		from, class := float64(labelWidth), "b"
+		if p.line > 0 && scale != "" { // there is no 0 to begin at: bars go out from the line, those to the left lose
+			from = x(p.line)
+			if end < from {
+				class = "l"
+			}
+		}
+		fmt.Fprintf(&b, `<rect class="%s" x="%.1f" y="%d" width="%.1f" height="%d" rx="2"/>`, class, min(from, end), y+2, max(1, math.Abs(end-from)), barHeight-6)
+		end = max(end, from)
 		if one.lo > 0 && one.hi > 0 {
 			fmt.Fprintf(&b, `<line class="w" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/>`, x(one.lo), x(one.hi), y+9, y+9)
 			end = max(end, x(one.hi))
