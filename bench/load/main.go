@@ -22,6 +22,9 @@ import (
 	"time"
 )
 
+// quarter stands for a quarter of -duration.
+const quarter = "QUARTER"
+
 // short are the scripts that are run by default, with what makes them short and bearable for two cores.
 var short = []struct {
 	script string
@@ -29,7 +32,7 @@ var short = []struct {
 }{
 	{"throughput", []string{"--rate", "10k/s", "--producers", "4", "--consumers", "4"}},
 	{"latency", []string{"--rate", "1k/s"}},
-	{"spike", []string{"--rate", "1k/s", "--spike-rate", "10k/s", "--spike-duration", "5s"}},
+	{"spike", []string{"--rate", "1k/s", "--spike-rate", "10k/s", "--spike-duration", quarter}},
 	{"stress", []string{"--rate", "20k/s", "--usual", "2k/s", "--producers", "4", "--consumers", "4"}},
 	{"soak", []string{"--rate", "2k/s", "--producers", "2", "--consumers", "2"}},
 	{"consumer_group", []string{"--rate", "1k/s"}},
@@ -76,6 +79,9 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 			}
 			dir := filepath.Join(tmp, fmt.Sprintf("%s-%d", s.script, pass))
 			command := append([]string{"run", filepath.Join(*scripts, s.script+".star"), "--quiet", "--out", dir, "--duration", duration.String()}, s.params...)
+			if i := slices.Index(command, quarter); i >= 0 {
+				command[i] = (*duration / 4).String()
+			}
 			if err := one(ctx, *program, command, dir, out, errs); err != nil {
 				return err
 			}
@@ -111,6 +117,6 @@ func one(ctx context.Context, program string, command []string, dir string, out,
 	if err != nil {
 		return err
 	}
-	_, err = out.Write(text)
+	_, err = fmt.Fprintf(out, "outcome: %s\n%s", meaning, text)
 	return err
 }

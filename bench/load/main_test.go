@@ -34,6 +34,9 @@ func TestFiguresAreThoseOfTheScripts(t *testing.T) {
 			}
 			continue
 		}
+		if strings.Count(out.String(), "outcome: "+told[code]+"\n") != 4 {
+			t.Errorf("exit code %d: the outcome is not said:\n%s", code, out.String())
+		}
 		if got := strings.Count(out.String(), "BenchmarkLoad/s/spike.star 1 5 records/s\n"); got != 2 || strings.Count(out.String(), "latency.star") != 2 || strings.Contains(out.String(), "soak") {
 			t.Errorf("exit code %d: printed\n%s", code, out.String())
 		}

@@ -260,7 +260,7 @@ func (d *doc) everything(s set) {
 		d.line("| | %s |", strings.Join(units, " | "))
 		d.line("|---|%s", strings.Repeat("---|", len(units)))
 		for _, r := range rows {
-			row := "| " + r.tail() + " |"
+			row := "| " + r.title() + " |"
 			for _, u := range units {
 				if v, ok := r.values[u]; ok {
 					row += " " + number(v) + " |"

@@ -72,6 +72,19 @@ func TestTargetsAreJudgedByTheNewestRun(t *testing.T) {
 	}
 }
 
+func TestAnOutcomeThatIsNotGoodStandsBesideItsFigures(t *testing.T) {
+	dir := t.TempDir()
+	record(t, dir, "l.txt", "2026-01-01T00:00:00Z", "outcome: a threshold failed", "BenchmarkLoad/scenario=a/stage=all 5 2000000 p50-ns", "outcome: passed", "BenchmarkLoad/scenario=b/stage=all 5 7 records/s")
+	files, err := documents(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(files["BENCHMARKS.md"])
+	if !strings.Contains(text, "| scenario=a/stage=all (a threshold failed) | | 2000 |") || !strings.Contains(text, "| scenario=b/stage=all | 7.00 | |") {
+		t.Errorf("the table is\n%s", text)
+	}
+}
+
 func TestPeersThatWinAreBold(t *testing.T) {
 	dir := t.TempDir()
 	record(t, dir, "p.txt", "2026-01-01T00:00:00Z",

@@ -17,11 +17,13 @@ type set []result
 
 // result is one line of a benchmark.
 type result struct {
-	name   string // without "Benchmark" and the number of processors
-	pkg    string // last element of its path
-	file   string
-	config map[string]string
-	values map[string]float64 // by unit, as it was printed
+	name string // without "Benchmark" and the number of processors
+	pkg  string // last element of its path
+	file string
+	// outcome is what a load run came to; empty for others.
+	outcome string
+	config  map[string]string
+	values  map[string]float64 // by unit, as it was printed
 }
 
 // configKeys are the lines above results that are shown, in this order.
@@ -62,7 +64,7 @@ func newResult(rec *benchfmt.Result, file string) result {
 	if base := strings.TrimSuffix(string(rec.Name.Full()), "-"+gomaxprocs(rec.Name)); gomaxprocs(rec.Name) != "" {
 		name = base
 	}
-	r := result{name: name, pkg: path.Base(rec.GetConfig("pkg")), file: file, config: map[string]string{}, values: map[string]float64{}}
+	r := result{name: name, outcome: rec.GetConfig("outcome"), pkg: path.Base(rec.GetConfig("pkg")), file: file, config: map[string]string{}, values: map[string]float64{}}
 	for _, k := range configKeys {
 		if v := rec.GetConfig(k); v != "" {
 			r.config[k] = v
@@ -158,6 +160,14 @@ func (s set) families() (out []string) {
 		}
 	}
 	return out
+}
+
+// title is the name without its family, with the outcome where that is not good.
+func (r *result) title() string {
+	if r.outcome != "" && r.outcome != "passed" {
+		return r.tail() + " (" + r.outcome + ")"
+	}
+	return r.tail()
 }
 
 // tail is what comes after the family in a name.

@@ -98,7 +98,7 @@ func newFamily(name string, rows set) family {
 		}
 	}
 	for _, r := range rows {
-		one := row{Name: r.tail()}
+		one := row{Name: r.title()}
 		for _, u := range f.Units {
 			cell := ""
 			if value, ok := r.values[u]; ok {
