@@ -137,6 +137,7 @@ func TestTermDrainsAndKeepsEverything(t *testing.T) {
 	dir := t.TempDir()
 	p := spawnBroker(t, dir, "PLAINTEXT://127.0.0.1:0")
 	p.waitReady()
+	p.signal(syscall.SIGHUP) // ends nothing
 	c := client(t, p.addr, kgo.DefaultProduceTopic("a"), kgo.AllowAutoTopicCreation())
 	if err := c.ProduceSync(t.Context(), kgo.StringRecord("kept")).FirstErr(); err != nil {
 		t.Fatal(err)

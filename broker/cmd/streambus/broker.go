@@ -105,11 +105,12 @@ func hint(err error, dir string) error {
 	return err
 }
 
-// untilSignal gives a context that ends at the first SIGTERM or SIGINT. A second SIGINT ends the process.
+// untilSignal gives a context that ends at the first SIGTERM or SIGINT. A second SIGINT ends the process. SIGHUP, which a terminal that is
+// closed sends, and who expects a daemon to read its files again, does nothing but say so.
 func untilSignal(log *slog.Logger) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	done := make(chan struct{})
 	exited := make(chan struct{})
 	go func() { // ends when stop is called, which waits for it
@@ -118,6 +119,10 @@ func untilSignal(log *slog.Logger) (ctx context.Context, stop func()) {
 		for {
 			select {
 			case sig := <-signals:
+				if sig == syscall.SIGHUP {
+					log.Info("nothing is read again: settings that change while the broker runs are changed by `streambus config set`", "signal", sig)
+					continue
+				}
 				if !first && sig == syscall.SIGINT {
 					os.Exit(exitInterrupted)
 				}
