@@ -30,7 +30,7 @@ func virtual(t *testing.T, o mock.Options, test func(t *testing.T, b *mock.Broke
 			t.Fatal(err)
 		}
 		defer b.Close()
-		test(t, b, options(b.Cluster, Options{Note: t.Logf, Dial: o.Network.DialContext}))
+		test(t, b, options(b.Cluster, Options{Virtual: true, Note: t.Logf, Dial: o.Network.DialContext}))
 		if err := b.Err(); err != nil {
 			t.Error(err)
 		}
