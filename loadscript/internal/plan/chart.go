@@ -278,7 +278,6 @@ func (s *Scenario) chartTotals(out *strings.Builder) {
 	tw.Flush()
 }
 
-// judgements are the thresholds and trends, a line each.
 // Topics lists the topics of all scenarios once, in order of first use: what must exist before the clock starts.
 func (p *Plan) Topics() []Topic {
 	var topics []Topic
@@ -344,7 +343,6 @@ func (p *Plan) chartCluster(out *strings.Builder) {
 	}
 }
 
-// needs are what the plan asks for beyond topics and connections.
 func orDefault(n int, text string) string {
 	if n == 0 {
 		return text

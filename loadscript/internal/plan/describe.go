@@ -97,6 +97,7 @@ func (e *Executor) describe() string {
 	return fmt.Sprintf("the highest rate that holds, from %s, each tried for %s, to within %s", FormatRate(e.StartRate), FormatDuration(e.Hold), FormatPercent(e.Tolerance))
 }
 
+// judgements are the thresholds and trends, a line each.
 func (s *Scenario) judgements() []string {
 	var lines []string
 	if s.Executor != nil {
@@ -221,6 +222,7 @@ func plural(n int, word string) string {
 	return fmt.Sprintf("%d %ss", n, word)
 }
 
+// needs are what the plan asks for beyond topics and connections.
 func (p *Plan) needs() []string {
 	var started int
 	var transactions, groups bool

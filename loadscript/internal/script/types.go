@@ -458,42 +458,6 @@ func unpackExpr(c *conv, v starlark.Value) any {
 	return e
 }
 
-// maxConfig is far above the number of topic settings that Kafka has.
-const maxConfig = 200
-
-func unpackConfig(c *conv, v starlark.Value) any {
-	d, ok := v.(*starlark.Dict)
-	if !ok {
-		c.err(wrongType(v, wantConfig), "")
-		return nil
-	}
-	if d.Len() > maxConfig {
-		c.bad(problem{off: -1, msg: fmt.Sprintf("has more than %d entries", maxConfig)})
-		return nil
-	}
-	var config []plan.Config
-	for _, kv := range d.Items() { // insertion order
-		name, ok := starlark.AsString(kv[0])
-		if !ok || name == "" {
-			c.bad(problem{off: -1, msg: "needs setting names as keys, not " + describe(kv[0])})
-			continue
-		}
-		switch val := kv[1].(type) {
-		case starlark.String:
-			config = append(config, plan.Config{Name: name, Value: string(val)})
-		case starlark.Int, starlark.Float:
-			config = append(config, plan.Config{Name: name, Value: val.String()})
-		case starlark.Bool:
-			config = append(config, plan.Config{Name: name, Value: strings.ToLower(val.String())})
-		case Dur:
-			config = append(config, plan.Config{Name: name, Value: strconv.FormatInt(time.Duration(val).Milliseconds(), 10)})
-		default:
-			c.bad(problem{off: -1, msg: fmt.Sprintf("%s must be a string, a number or a bool, not %s", name, describe(val))})
-		}
-	}
-	return config
-}
-
 func unpackFlight(c *conv, v starlark.Value) any {
 	if v == starlark.String("auto") {
 		return 0
