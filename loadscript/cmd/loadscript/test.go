@@ -22,7 +22,7 @@ const testLong = `Runs the functions test_… in files …_test.star: the files 
   def test_short_spike():
       p = plan("spike.star", duration = "1m")
       assert.eq(p.duration, dur("1m"))
-      assert.true(p.peak_rate <= 10000, "the spike is too high")
+      assert.true(p.peak_rate <= 10000, msg = "the spike is too high")
 
 plan(SCRIPT, **PARAMETERS) gives records, duration, peak_rate, bytes, fault_times, and scenarios with the same and
 name, stages, thresholds and verify. assert has eq, ne, true, contains and fails.
