@@ -77,7 +77,12 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 		return err
 	}
 	p := &paths{filepath.Join(*bin, "streambus"), filepath.Join(*bin, "loadscript"), filepath.Join(*bin, "clients", "kafka-4"), self}
-	sides := p.chosen(f.Args())
+	asked := f.Args()
+	if err := p.kafkaMissing(); err != nil && len(asked) == 0 {
+		fmt.Fprintf(errs, "Kafka is left out: %v\n", err)
+		asked = []string{"nats"}
+	}
+	sides := p.chosen(asked)
 	if err := p.check(sides); err != nil {
 		return err
 	}
@@ -117,19 +122,24 @@ func (p *paths) check(sides []side) error {
 			return fmt.Errorf("%w (make build)", err)
 		}
 	}
-	for _, s := range sides {
-		if !strings.HasPrefix(s.name, "kafka") {
-			continue
-		}
-		if _, err := exec.LookPath("java"); err != nil {
-			return fmt.Errorf("%w (install a JDK, or leave Kafka out: PEERS=nats)", err)
-		}
-		if _, err := os.Stat(p.jars); err != nil {
-			return fmt.Errorf("%w (sh bench/peers/install.sh, or leave Kafka out: PEERS=nats)", err)
+	if slices.ContainsFunc(sides, func(s side) bool { return s.name == "kafka" }) {
+		if err := p.kafkaMissing(); err != nil {
+			return err
 		}
 	}
 	if len(sides) < 3 {
 		return errors.New("no such peer: kafka, nats")
+	}
+	return nil
+}
+
+// kafkaMissing says what Kafka needs and is not there.
+func (p *paths) kafkaMissing() error {
+	if _, err := exec.LookPath("java"); err != nil {
+		return fmt.Errorf("%w (install a JDK, or leave Kafka out: PEERS=nats)", err)
+	}
+	if _, err := os.Stat(p.jars); err != nil {
+		return fmt.Errorf("%w (sh bench/peers/install.sh, or leave Kafka out: PEERS=nats)", err)
 	}
 	return nil
 }

@@ -99,6 +99,9 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 	if err := p.check(p.sides()); err == nil || !strings.Contains(err.Error(), "make build") {
 		t.Errorf("got %v", err)
 	}
+	if err := (&paths{jars: "/nowhere"}).kafkaMissing(); err == nil || !strings.Contains(err.Error(), "leave Kafka out") {
+		t.Errorf("got %v", err)
+	}
 	if got := len(p.chosen([]string{"nats"})); got != 4 {
 		t.Errorf("NATS alone gives %d sides, want 2 and StreamBus's 2", got)
 	}
