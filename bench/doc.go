@@ -12,6 +12,8 @@
 //	BenchmarkE2E_Latency            records at a rate, from the time they are due until a consumer has them
 //	BenchmarkConcurrent_Producers   many connections
 //	BenchmarkConcurrent_Consumers
+//	BenchmarkBroker_Idle            topics, and nobody who asks for anything
+//	BenchmarkBroker_Start           from the start of the process until it is ready, after it was stopped in order; -gib=10 for more data
 //
 // An iteration is one round: the broker for -round, then the bare program for as long. Figures are medians of the rounds; ratios x-… are taken
 // within a round. The bare program (sink_test.go) reads frames from TCP, writes and fdatasyncs them in groups, and answers; or sends bytes of a

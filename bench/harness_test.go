@@ -80,9 +80,9 @@ func folder(b *testing.B) string {
 	if scratch == "" {
 		scratch, err = os.MkdirTemp("", "streambus-bench-")
 	}
-	dir := filepath.Join(scratch, strconv.Itoa(len(running)))
+	dir := ""
 	if err == nil {
-		err = os.Mkdir(dir, 0o755)
+		dir, err = os.MkdirTemp(scratch, "process-")
 	}
 	if err != nil {
 		b.Fatal(err)
@@ -168,12 +168,18 @@ func serve(b *testing.B, cmd *exec.Cmd, says string) *server {
 }
 
 // startSink gives the bare program of sink_test.go.
-func startSink(b *testing.B) *server {
+func startSink(b *testing.B) *server { return startSinkAs(b, setup{io: "none"}) }
+
+// startKeeper gives one that keeps what it gets.
+func startKeeper(b *testing.B) *server {
+	return startSinkAs(b, setup{io: "none", durability: "kept"}, keepEnv+"=yes")
+}
+
+func startSinkAs(b *testing.B, none setup, env ...string) *server {
 	b.Helper()
-	none := setup{io: "none"}
 	if running[none] == nil {
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), sinkEnv+"="+folder(b))
+		cmd.Env = append(append(os.Environ(), sinkEnv+"="+folder(b)), env...)
 		running[none] = serve(b, cmd, "")
 	}
 	return running[none]

@@ -15,12 +15,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sinkEnv makes the test binary a sink: its value is the folder to write in.
-const sinkEnv = "BENCH_SINK_DIR"
+// sinkEnv makes the test binary a sink: its value is the folder to write in. With keepEnv it keeps what it gets.
+const (
+	sinkEnv = "BENCH_SINK_DIR"
+	keepEnv = "BENCH_SINK_KEEPS"
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(sinkEnv); dir != "" {
-		if err := sink(dir); err != nil {
+		if err := sink(dir, os.Getenv(keepEnv) != ""); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -44,8 +47,8 @@ const (
 
 // sink is what nobody can leave out, and nothing else. It reads frames of all connections, writes them to a file in groups with a flush
 // for each, and answers each with 8 bytes; and to a frame that asks for bytes it sends so many of a cached file by sendfile. It prints
-// its address and serves until it is killed.
-func sink(dir string) error {
+// its address and serves until it is killed. One that keeps goes on in a new file where another begins anew, as whoever stores must.
+func sink(dir string, keeps bool) error {
 	f, err := newSinkFile(filepath.Join(dir, "sink"))
 	if err != nil {
 		return err
@@ -55,7 +58,10 @@ func sink(dir string) error {
 		return err
 	}
 	fmt.Println(ln.Addr())
-	return serveSink(ln, f)
+	if keeps {
+		return serveSink(ln, f, dir)
+	}
+	return serveSink(ln, f, "")
 }
 
 func newSinkFile(name string) (*os.File, error) {
@@ -72,11 +78,20 @@ func newSinkFile(name string) (*os.File, error) {
 	return f, f.Sync()
 }
 
-// serveSink serves until the listener is closed or the disk fails.
-func serveSink(ln net.Listener, f *os.File) error {
+// keptFile makes a file to go on in, with its room reserved.
+func keptFile(name string) (*os.File, error) {
+	f, err := os.Create(name)
+	if err == nil {
+		err = unix.Fallocate(int(f.Fd()), 0, 0, sinkFile)
+	}
+	return f, err
+}
+
+// serveSink serves until the listener is closed or the disk fails. What is kept goes to keep, if that is a folder.
+func serveSink(ln net.Listener, f *os.File, keep string) error {
 	frames := make(chan sinkFrame, sinkInFlight)
 	failed := make(chan error, 2)
-	go func() { failed <- commitSink(f, frames) }()
+	go func() { failed <- commitSink(f, keep, frames) }()
 	go func() {
 		for {
 			c, err := ln.Accept()
@@ -159,8 +174,8 @@ func (c *sinkConn) give(f *os.File, ask []byte) error {
 }
 
 // commitSink writes what has come while the last group was flushed.
-func commitSink(f *os.File, frames <-chan sinkFrame) error {
-	at := int64(0)
+func commitSink(f *os.File, keep string, frames <-chan sinkFrame) error {
+	at, files := int64(0), 0
 	var group []sinkFrame
 	var bodies [][]byte
 	for first := range frames {
@@ -177,6 +192,16 @@ func commitSink(f *os.File, frames <-chan sinkFrame) error {
 		}
 		if at+int64(size) > sinkFile {
 			at = 0
+			if files++; keep != "" {
+				next, err := keptFile(filepath.Join(keep, fmt.Sprint("kept-", files)))
+				if err != nil {
+					return err
+				}
+				if files > 1 { // the first one is for those who ask for bytes
+					_ = f.Close()
+				}
+				f = next
+			}
 		}
 		if n, err := unix.Pwritev(int(f.Fd()), bodies, at); err != nil || n < size {
 			return fmt.Errorf("wrote %d of %d bytes: %w", n, size, err)
@@ -227,7 +252,7 @@ func TestSinkKeepsWhatItAnswersAndGivesWhatIsAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- serveSink(ln, f) }()
+	go func() { ended <- serveSink(ln, f, "") }()
 	var conns []net.Conn
 	var want []byte
 	for i := range 2 {
