@@ -27,6 +27,7 @@ type call struct {
 	values []any            // unpacked, defaults filled in
 	rest   []any            // unpacked *rest
 	bads   []problem
+	apart  []problem // in items of a list that the call can do without (Param.Apart)
 	broken bool
 }
 
@@ -69,6 +70,7 @@ func (s *session) builtin(t *Builtin) *starlark.Builtin {
 		if len(c.bads) > 0 || c.broken {
 			return c.giveUp(), nil
 		}
+		c.file(c.apart)
 		v, err := t.build(c)
 		switch {
 		case err != nil:
@@ -85,11 +87,17 @@ func (s *session) builtin(t *Builtin) *starlark.Builtin {
 	})
 }
 
+// file files mistakes: the plan lacks something then.
+func (c *call) file(mistakes []problem) {
+	for _, p := range mistakes {
+		c.s.report(c.diagnose(p))
+		c.s.incomplete = true
+	}
+}
+
 // giveUp files the mistakes and lets the script go on with a stand-in.
 func (c *call) giveUp() starlark.Value {
-	for _, p := range c.bads {
-		c.s.report(c.diagnose(p))
-	}
+	c.file(append(c.apart, c.bads...))
 	c.s.incomplete = true
 	if c.table.Effect {
 		return starlark.None
@@ -255,7 +263,11 @@ func (c *call) convert(p Param, index int, v starlark.Value) any {
 	}
 	cv := &conv{elem: -1}
 	out := p.Type.unpack(cv, v)
-	c.broken = c.broken || cv.broken
+	if p.Apart {
+		c.s.incomplete = c.s.incomplete || cv.broken
+	} else {
+		c.broken = c.broken || cv.broken
+	}
 	for _, pr := range cv.problems {
 		pr.param, pr.index = p.Name, index
 		if pr.example == "" {
@@ -266,7 +278,11 @@ func (c *call) convert(p Param, index int, v starlark.Value) any {
 				pr.example = c.table.Example
 			}
 		}
-		c.bads = append(c.bads, pr)
+		if p.Apart && pr.elem >= 0 {
+			c.apart = append(c.apart, pr)
+		} else {
+			c.bads = append(c.bads, pr)
+		}
 	}
 	return out
 }

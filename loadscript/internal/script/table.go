@@ -33,6 +33,7 @@ type Param struct {
 	Unit    string         // "records per second, all producers together"
 	Doc     string
 	Since   string // empty = as old as its built-in
+	Apart   bool   // a list whose wrong items leave the others as they are, so that what else is wrong is found as well
 	Example string // a value that is right, as code; empty = the type's
 }
 
