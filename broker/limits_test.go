@@ -162,7 +162,7 @@ func TestSlowConnectionsHoldNobodyUp(t *testing.T) {
 	}
 	close(stop)
 	t.Logf("%d bytes a second were sent by each of %d for %d beats; the broker grew by %d KiB", 1, n, <-sent, (b.resident()-before)>>10)
-	if grown := b.resident() - before; grown > int64(n)*20_000 {
+	if grown := b.resident() - before; !raceEnabled && grown > int64(n)*20_000 { // the race detector has memory of its own
 		t.Errorf("the broker grew by %d KiB, want at most 20,000 bytes for each slow connection", grown>>10)
 	}
 }
