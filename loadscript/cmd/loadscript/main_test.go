@@ -51,6 +51,12 @@ func TestCLI(t *testing.T) {
 			return os.CopyFS(filepath.Join(env.WorkDir, "scripts"), os.DirFS(scripts))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits},
+		Condition: func(cond string) (bool, error) { // bounded: the readers of scripts have a memory limit
+			if cond != "bounded" {
+				return false, fmt.Errorf("unknown condition %q", cond)
+			}
+			return !raceDetector, nil
+		},
 	})
 }
 
