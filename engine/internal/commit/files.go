@@ -21,17 +21,21 @@ func fileName(dir string, sequence uint64) string {
 }
 
 // zeros is what a new file is filled with, a piece at a time. Never written to.
-var zeros [1 << 20]byte
+var zeros [256 << 10]byte
 
 // createSpare makes a durable file of zeros that can be taken into use later. Files whose bytes exist are more than twice as
-// fast to sync as files with only reserved blocks, since no metadata changes with the data.
-func createSpare(fs disk.FS, name string, size int64) error {
+// fast to sync as files with only reserved blocks, since no metadata changes with the data. Done gently, each piece is on the disk before
+// the next: all of it in one sync would be a burst of hundreds of MiB, in which the flush of a group waits for up to 50 ms.
+func createSpare(fs disk.FS, name string, size int64, gently bool) error {
 	f, err := fs.Create(name)
 	if err != nil {
 		return err
 	}
 	for off := int64(0); off < size && err == nil; off += int64(len(zeros)) {
-		err = f.WriteVec([][]byte{zeros[:min(int64(len(zeros)), size-off)]}, off)
+		n := min(int64(len(zeros)), size-off)
+		if err = f.WriteVec([][]byte{zeros[:n]}, off); err == nil && gently {
+			err = disk.WriteBack(f, off, n)
+		}
 	}
 	if err == nil {
 		err = f.Sync()

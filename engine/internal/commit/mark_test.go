@@ -56,7 +56,7 @@ func newScribe(t testing.TB, stale bool) *scribe {
 func (s *scribe) open(sequence uint64, start LSN, stale bool) {
 	s.t.Helper()
 	spare := fmt.Sprintf("%s/%d.spare", testDir, sequence)
-	if err := createSpare(s.fs, spare, scribeBytes); err != nil {
+	if err := createSpare(s.fs, spare, scribeBytes, false); err != nil {
 		s.t.Fatal(err)
 	}
 	if stale {
@@ -335,4 +335,39 @@ func FuzzMark(f *testing.F) {
 			t.Fatalf("parsed %+v from other bytes", m)
 		}
 	})
+}
+
+// backed counts the pieces that are brought to the disk before the next is written.
+type backed struct {
+	disk.FS
+	pieces *int
+}
+
+type backedFile struct {
+	disk.File
+	pieces *int
+}
+
+func (b backed) Create(name string) (disk.File, error) {
+	f, err := b.FS.Create(name)
+	return backedFile{f, b.pieces}, err
+}
+
+func (f backedFile) WriteBack(off, n int64) error {
+	if off != int64(*f.pieces)*int64(len(zeros)) {
+		return fmt.Errorf("piece %d at %d", *f.pieces, off)
+	}
+	*f.pieces++
+	return nil
+}
+
+// TestSparesAreMadeGently: in pieces, so that flushes beside it wait for one of them at the most; and at once when nobody waits.
+func TestSparesAreMadeGently(t *testing.T) {
+	const size = 1 << 20
+	for gently, want := range map[bool]int{true: size / len(zeros), false: 0} {
+		pieces := 0
+		if err := createSpare(backed{disk.NewMem(), &pieces}, "1.spare", size, gently); err != nil || pieces != want {
+			t.Errorf("gently %v: %d pieces, want %d; %v", gently, pieces, want, err)
+		}
+	}
 }

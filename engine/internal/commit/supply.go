@@ -114,7 +114,7 @@ func (s *supply) adopt(name string) error {
 
 // first prepares and takes the file to begin with.
 func (s *supply) first() (*file, error) {
-	f, err := s.prepare()
+	f, err := s.prepare(false) // nobody waits for the disk yet
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func (s *supply) first() (*file, error) {
 }
 
 // prepare makes the next file of a spare, or of a new one. Called by one goroutine at a time; does I/O without the lock.
-func (s *supply) prepare() (*file, error) {
+func (s *supply) prepare(gently bool) (*file, error) {
 	s.mu.Lock()
 	var name string
 	if n := len(s.spare); n > 0 {
@@ -131,7 +131,7 @@ func (s *supply) prepare() (*file, error) {
 	}
 	h := header{sequence: s.seq, generation: newGeneration(), start: s.base, size: s.o.FileBytes}
 	s.mu.Unlock()
-	name, err := s.asSpare(name)
+	name, err := s.asSpare(name, gently)
 	if err != nil {
 		return nil, err
 	}
@@ -147,13 +147,13 @@ func (s *supply) prepare() (*file, error) {
 
 // asSpare makes a new spare when name is empty, and gives a used file the name of one: a crash while its header is written
 // anew must not leave a file whose name and header disagree.
-func (s *supply) asSpare(name string) (string, error) {
+func (s *supply) asSpare(name string, gently bool) (string, error) {
 	if strings.HasSuffix(name, spareSuffix) {
 		return name, nil
 	}
 	spare := s.spareName()
 	if name == "" {
-		return spare, createSpare(s.o.FS, spare, s.o.FileBytes)
+		return spare, createSpare(s.o.FS, spare, s.o.FileBytes, gently)
 	}
 	if err := s.o.FS.Rename(name, spare); err != nil {
 		return "", err
@@ -164,7 +164,7 @@ func (s *supply) asSpare(name string) (string, error) {
 // run keeps one file prepared ahead, as long as the number of files allows, until stop.
 func (s *supply) run(fail func(error)) {
 	for s.wantsFile() {
-		f, err := s.prepare()
+		f, err := s.prepare(true)
 		s.mu.Lock()
 		if passes(err) && len(s.used) >= minFiles {
 			s.o.Files = len(s.used) // go round with what there is
