@@ -73,6 +73,12 @@ benchmark-load: build ## the load scripts in short form, in Go bench format, abo
 	@echo '== load scripts, each against a broker of its own for $(BENCHTIME)'
 	$(KEPT) -name load -exec -- $(GO) run ./bench/load -duration $(BENCHTIME) -count $(COUNT) $(SCRIPTS)
 
+.PHONY: benchmark-loadscript
+benchmark-loadscript: build ## loadscript itself: how late records leave up to 200,000/s, and its full speed beside kafka-producer-perf-test; about a minute; RECORD=1
+	@echo '== loadscript: its pacing, and its full speed beside kafka-producer-perf-test (left out where its jars are not: make test-clients)'
+	PATH="$(CURDIR)/bin:$$PATH" KAFKA_JARS="$(CURDIR)/bin/clients/kafka-4" $(GO) run ./bench/record -name loadscript $(if $(RECORD),-record) -- \
+		-run '^$$' -bench 'Pace|FullSpeed' -benchtime 1x -timeout 10m ./loadscript/internal/drive
+
 .PHONY: benchmark-peers
 benchmark-peers: BENCHTIME ?= 2s
 benchmark-peers: COUNT ?= 3
