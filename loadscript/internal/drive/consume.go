@@ -15,6 +15,7 @@ import (
 	"github.com/streambus/streambus/loadscript/internal/gen"
 	"github.com/streambus/streambus/loadscript/internal/hist"
 	"github.com/streambus/streambus/loadscript/internal/ledger"
+	"github.com/streambus/streambus/loadscript/internal/pace"
 	"github.com/streambus/streambus/loadscript/internal/plan"
 )
 
@@ -233,7 +234,7 @@ func (s *scenario) awaitAssignment(ctx context.Context) error {
 			if assigned, _ := f.ready(); assigned {
 				break
 			}
-			if sleep(ctx, 10*time.Millisecond) != nil {
+			if pace.Sleep(ctx, 10*time.Millisecond) != nil {
 				f.mu.Lock()
 				held, last := len(f.assigned), f.lastErr
 				f.mu.Unlock()
@@ -288,7 +289,7 @@ func (s *scenario) probe(ctx context.Context) error {
 				}
 				return nil
 			}
-			if sleep(ctx, 20*time.Millisecond) != nil {
+			if pace.Sleep(ctx, 20*time.Millisecond) != nil {
 				return fmt.Errorf("%w: a probe record was not seen by every consumer within %s", ErrUnreachable, s.opts.Prepare)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/streambus/streambus/loadscript/internal/pace"
 	"github.com/streambus/streambus/loadscript/internal/plan"
 )
 
@@ -61,7 +62,7 @@ func (h *house) ensure(ctx context.Context, t plan.Topic) (partitions int32, our
 			_, ours = h.created[t.Name]
 			return int32(len(d.Partitions)), ours, nil
 		}
-		if sleep(ctx, 50*time.Millisecond) != nil {
+		if pace.Sleep(ctx, 50*time.Millisecond) != nil {
 			return 0, false, fmt.Errorf("%w: topic %s has partitions without a leader (%w)", ErrUnreachable, t.Name, errors.Join(err, d.Err, ctx.Err()))
 		}
 	}
@@ -150,7 +151,7 @@ func offsets(ctx context.Context, list func(context.Context, ...string) (kadm.Li
 				return found, nil
 			}
 		}
-		if !kerr.IsRetriable(err) || sleep(ctx, 50*time.Millisecond) != nil {
+		if !kerr.IsRetriable(err) || pace.Sleep(ctx, 50*time.Millisecond) != nil {
 			return nil, err
 		}
 	}
@@ -206,17 +207,5 @@ func (h *house) cleanUp(ctx context.Context) {
 		if err = errors.Join(err, r.Err); err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
 			h.opts.Note("topic %s, which this run created, could not be deleted: %v", topic, err)
 		}
-	}
-}
-
-// sleep waits for d or until ctx ends, and then returns its error.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

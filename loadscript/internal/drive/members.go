@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/streambus/streambus/loadscript/internal/hist"
+	"github.com/streambus/streambus/loadscript/internal/pace"
 	"github.com/streambus/streambus/loadscript/internal/report"
 )
 
@@ -208,7 +209,7 @@ func (f *consumeFlow) pause(ctx context.Context, owed *time.Duration) (waited bo
 		return false, nil
 	}
 	*owed = 0
-	return true, sleep(ctx, wait)
+	return true, pace.Sleep(ctx, wait)
 }
 
 // finished notes that everything up to and with the record was taken.

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/streambus/streambus/loadscript/internal/mock"
+	"github.com/streambus/streambus/loadscript/internal/pace"
 	"github.com/streambus/streambus/loadscript/internal/plan"
 	"github.com/streambus/streambus/loadscript/internal/report"
 )
@@ -201,7 +202,7 @@ func membersComeAndGo(t *testing.T, opts Options, protocol string, length, betwe
 	}), func(s *scenario) {
 		f := s.readers[0]
 		errs = append(errs, f.RemoveMembers(1), f.AddMembers(2))
-		_ = sleep(t.Context(), between)
+		_ = pace.Sleep(t.Context(), between)
 		errs = append(errs, f.RemoveMembers(1))
 		if f.RemoveMembers(7) == nil {
 			t.Error("seven members left a group of two")
@@ -243,10 +244,10 @@ func TestAFaultIsMeasured(t *testing.T) {
 			}
 		}), func(s *scenario) {
 			for b.Done() == 0 && t.Context().Err() == nil {
-				_ = sleep(t.Context(), time.Millisecond)
+				_ = pace.Sleep(t.Context(), time.Millisecond)
 			}
 			over := s.event(report.Event{Kind: "fault", Name: "pause the broker", Target: "broker 0"})
-			_ = sleep(t.Context(), pause)
+			_ = pace.Sleep(t.Context(), pause)
 			over("")
 		})
 		var pass []bool

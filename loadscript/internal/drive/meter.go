@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/streambus/streambus/loadscript/internal/hist"
+	"github.com/streambus/streambus/loadscript/internal/pace"
 	"github.com/streambus/streambus/loadscript/internal/plan"
 	"github.com/streambus/streambus/loadscript/internal/report"
 )
@@ -139,7 +140,7 @@ func (m *meter) start(ctx context.Context) (stop func()) {
 			defer m.brokers.close()
 			for ctx.Err() == nil {
 				m.brokers.scrape(ctx)
-				_ = sleep(ctx, time.Second)
+				_ = pace.Sleep(ctx, time.Second)
 			}
 		})
 	}

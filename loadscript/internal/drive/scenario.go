@@ -107,7 +107,7 @@ func (s *scenario) run(ctx context.Context) (report.Scenario, error) {
 		result.ExitCode = int(plan.ExitUnreachable)
 		return result, err
 	}
-	_ = sleep(ctx, s.plan.Start) // an end of ctx is seen by the phases
+	_ = pace.Sleep(ctx, s.plan.Start) // an end of ctx is seen by the phases
 	result.Started, result.Ran = time.Now(), true
 	if err := s.phases(ctx); err != nil {
 		return result, err
@@ -176,7 +176,7 @@ func (s *scenario) settle(ctx context.Context) {
 func (s *scenario) answered(ctx context.Context) {
 	end := time.Now().Add(s.grace(ctx))
 	for s.inFlight.Load() > 0 && time.Now().Before(end) && !died(s.opts.Dead) {
-		_ = sleep(context.WithoutCancel(ctx), 5*time.Millisecond)
+		_ = pace.Sleep(context.WithoutCancel(ctx), 5*time.Millisecond)
 		if ctx.Err() != nil && time.Until(end) > s.opts.Brief {
 			end = time.Now().Add(s.opts.Brief)
 		}
@@ -204,7 +204,7 @@ func (s *scenario) converge(ctx context.Context) {
 		if behind == 0 && s.inFlight.Load() == 0 {
 			break
 		}
-		if died(s.opts.Dead) || sleep(work, 20*time.Millisecond) != nil {
+		if died(s.opts.Dead) || pace.Sleep(work, 20*time.Millisecond) != nil {
 			break
 		}
 	}
@@ -233,7 +233,7 @@ func (s *scenario) stopClients(ctx context.Context) {
 		if s.inFlight.Load() == 0 {
 			return
 		}
-		_ = sleep(ctx, 5*time.Millisecond)
+		_ = pace.Sleep(ctx, 5*time.Millisecond)
 	}
 }
 
