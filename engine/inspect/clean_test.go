@@ -226,6 +226,40 @@ func TestLiveCopy(t *testing.T) {
 	must(t, s.Close())
 }
 
+// TestBusyEngine: an engine that writes, trims, recycles and checkpoints all the while has no damage, at any look.
+func TestBusyEngine(t *testing.T) {
+	mem := disk.NewMem()
+	s := build(t, mem, "/d")
+	stop, stopped := make(chan struct{}), make(chan error)
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+			}
+			l := s.logs[[]string{"orders-0", "trimmed-0", "cut-0"}[n%3]]
+			err := l.append(10)
+			if err == nil && n%5 == 0 {
+				err = l.Trim(l.FlushedEnd() - 20)
+			}
+			if err != nil {
+				stopped <- err
+				return
+			}
+		}
+	}()
+	for i := range 60 {
+		if g := look(t, mem, []string{"/d", "/d/commit", "/d/trimmed-0"}[i%3], inspect.Options{Verify: true}); len(g.damage()) > 0 {
+			t.Errorf("look %d: %+v", i, g.damage())
+		}
+	}
+	close(stop)
+	must(t, <-stopped)
+	must(t, s.Close())
+}
+
 // TestReadOnly: V1.
 func TestReadOnly(t *testing.T) {
 	mem := diskOf(t, map[string][]byte{"/d/x": {1}})

@@ -61,6 +61,17 @@ func basesOf(entries []disk.Entry) (out []batch.Offset) {
 	return out
 }
 
+// logDirAlone is logDir for a folder that was named, with the checkpoint beside it.
+func (r *run) logDirAlone(dir string) error {
+	checkpoint := path.Join(path.Dir(dir), checkpointName)
+	return r.settled(r.stampOf(checkpoint, dir), func(r *run) error { return r.logDir(dir, r.knownBeside(checkpoint)) })
+}
+
+// commitDirAlone is commitDir for a folder that was named.
+func (r *run) commitDirAlone(dir string) error {
+	return r.settled(nil, func(r *run) error { return r.commitDir(dir, r.replayOf(path.Dir(dir))) })
+}
+
 // commitDir shows or verifies the commit log.
 func (r *run) commitDir(dir string, p *replay) error {
 	entries, err := r.d.ReadDir(dir)
@@ -128,8 +139,7 @@ func (r *run) inOrder(name string, last *commitEnd, p *replay) (*commitEnd, erro
 // dataDir shows all files of a data directory, or verifies them as a whole.
 func (r *run) dataDir(dir string, entries []disk.Entry) error {
 	if r.o.Verify {
-		v := &verifier{run: r, dir: dir}
-		return v.all(entries)
+		return r.dataDirWhole(dir)
 	}
 	var dirs []string
 	for _, e := range entries {

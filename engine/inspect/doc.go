@@ -5,8 +5,9 @@
 // finding is the engine's. The formats are drawn beside the code that writes them (engine/FORMAT.md says where); the readers here are
 // written after the drawings and not shared with the writers, so that a mistake in one shows in the other.
 //
-// While a broker runs, its files change under the reader: the newest batch may be half written, a file may be renamed or gone. Such
-// a finding is gone at the next look; damage stays.
+// While a broker runs, its files change under the reader: the newest batch may be half written, a file may be renamed or gone. Damage
+// stays, and such a finding is gone at the next look: so a folder in which damage was found, and which changed meanwhile, is looked at
+// again by itself (settle.go).
 //
 //	err := inspect.Path(inspect.ReadOnly(disk.OS{}), "/var/lib/streambus", inspect.Options{Verify: true}, sink)
 //

@@ -46,13 +46,13 @@ func Path(d disk.FS, name string, o Options, sink Sink) error {
 	}
 	switch {
 	case has(metaName):
-		return r.logDir(name, r.knownBeside(path.Join(path.Dir(name), checkpointName)))
+		return r.logDirAlone(name)
 	case has(checkpointName), has(commitName):
 		return r.dataDir(name, entries)
 	case slices.ContainsFunc(entries, func(e disk.Entry) bool { return isCommit(e.Name) }):
-		return r.commitDir(name, r.replayOf(path.Dir(name)))
+		return r.commitDirAlone(name)
 	case slices.ContainsFunc(entries, func(e disk.Entry) bool { _, ok := baseOf(e.Name, logSuffix); return ok }):
-		return r.logDir(name, r.knownBeside(path.Join(path.Dir(name), checkpointName)))
+		return r.logDirAlone(name)
 	case slices.ContainsFunc(entries, func(e disk.Entry) bool { return e.Dir }):
 		return r.dataDir(name, entries)
 	}

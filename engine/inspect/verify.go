@@ -15,7 +15,9 @@ import (
 type verifier struct {
 	*run
 	dir   string
-	k     *known // nil: no checkpoint that can be believed
+	logs  []string // folders of logs
+	k     *known   // nil: no checkpoint that can be believed
+	mark  string   // markOf when k was read, or before
 	found map[uint64]string
 	gone  map[uint64]bool      // dropped by a frame above the checkpoint
 	stray map[uint64]string    // why a log without a folder is missed, by id
@@ -24,10 +26,44 @@ type verifier struct {
 	dim   map[string]bool      // folders of which nobody can tell whose they are
 }
 
-func (v *verifier) all(entries []disk.Entry) error {
+// dataDirWhole verifies a data directory: first what its parts say of each other, then each log.
+func (r *run) dataDirWhole(dir string) error {
+	var v *verifier
+	checkpoint := path.Join(dir, checkpointName)
+	err := r.settled(nil, func(r *run) error {
+		v = &verifier{run: r, dir: dir}
+		return v.parts()
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range v.logs {
+		folder := path.Join(dir, name)
+		err := r.settled(r.stampOf(checkpoint, folder), func(r *run) error {
+			if m := r.markOf(checkpoint); m != v.mark { // replaced meanwhile
+				v.k, v.mark = r.knownBeside(checkpoint), m
+			}
+			files, err := r.d.ReadDir(folder)
+			if err != nil {
+				return err
+			}
+			return r.verifyLog(folder, files, v.k)
+		})
+		if err != nil && !isMissing(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// parts checks everything but the logs themselves.
+func (v *verifier) parts() error {
 	v.found, v.gone, v.stray = map[uint64]string{}, map[uint64]bool{}, map[uint64]string{}
 	v.state, v.bad, v.dim = map[uint64]*logState{}, map[uint64]bool{}, map[string]bool{}
-	var folders []string
+	entries, err := v.d.ReadDir(v.dir)
+	if err != nil {
+		return err
+	}
 	hasCommit := false
 	for _, e := range entries {
 		name := path.Join(v.dir, e.Name)
@@ -39,7 +75,7 @@ func (v *verifier) all(entries []disk.Entry) error {
 		case e.Dir && (strings.HasSuffix(e.Name, newSuffix) || strings.HasSuffix(e.Name, deletedSuffix)):
 			err = v.note(at(name, 0, 0), "a log half created or half removed; the next start removes it")
 		case e.Dir:
-			folders = append(folders, e.Name)
+			v.logs = append(v.logs, e.Name)
 		default:
 			if err = v.file(name); errors.Is(err, ErrUnknown) {
 				err = v.note(at(name, 0, 0), "not a file of the engine")
@@ -49,10 +85,11 @@ func (v *verifier) all(entries []disk.Entry) error {
 			return err
 		}
 	}
-	if err := v.folders(folders); err != nil {
+	if err := v.folders(v.logs); err != nil {
 		return err
 	}
-	if err := v.loadCheckpoint(len(folders) > 0 || hasCommit); err != nil {
+	v.mark = v.markOf(path.Join(v.dir, checkpointName))
+	if err := v.loadCheckpoint(len(v.logs) > 0 || hasCommit); err != nil {
 		return err
 	}
 	if hasCommit {
@@ -60,20 +97,7 @@ func (v *verifier) all(entries []disk.Entry) error {
 			return err
 		}
 	}
-	if err := v.missing(); err != nil {
-		return err
-	}
-	for _, name := range folders {
-		dir := path.Join(v.dir, name)
-		files, err := v.d.ReadDir(dir)
-		if err == nil {
-			err = v.verifyLog(dir, files, v.k)
-		}
-		if err != nil && !isMissing(err) {
-			return err
-		}
-	}
-	return nil
+	return v.missing()
 }
 
 // folders reads whose log each folder is.
