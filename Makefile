@@ -116,7 +116,8 @@ benchmark-compare: ## this tree against the baseline, in turn, and a verdict, ab
 
 # A profile is of the broker's process while BENCH loads it.
 PROFILED := ^BenchmarkProducer_Throughput$$/^client=franz-go$$/^durability=fsync$$/^record=1KiB$$/^codec=none$$/^partitions=10$$
-PROFILE = mkdir -p bin/profiles && $(GO) test -run '^$$' -bench '$(or $(value BENCH),$(PROFILED))' -benchtime 1x -timeout 10m ./bench -args -profile=$(CURDIR)/$(1) -profile.kind=$(2) -profile.seconds=$(or $(BENCHTIME),10)
+PROFILE = mkdir -p bin/profiles && rm -f $(1) && $(GO) test -run '^$$' -bench '$(or $(value BENCH),$(PROFILED))' -benchtime 1x -timeout 10m ./bench -args -profile=$(CURDIR)/$(1) -profile.kind=$(2) -profile.seconds=$(or $(BENCHTIME),10) && \
+	{ test -s $(1) || { echo 'no benchmark was profiled: see what BENCH matches with go test ./bench -list .; each / begins a level of its own'; exit 1; }; }
 
 .PHONY: profile-cpu
 profile-cpu: build ## where the broker's CPU time goes under a producer: bin/profiles/cpu.pprof; BENCHTIME=10 (seconds) BENCH=regexp
