@@ -14,7 +14,8 @@
 // # What is damage, and what is a note
 //
 //	damage  bytes that the engine counts on do not hold what was written, or a side file contradicts what it speaks for
-//	note    bytes that nobody was promised: a torn last frame, what lies above the checkpoint, leftovers of work cut off
+//	note    bytes that nobody was promised: a torn last frame, what lies above the checkpoint, leftovers of work cut off, and what a
+//	        repair has moved aside
 //
 // A log above its checkpoint is the commit log's to restore, or, when it is unlogged, the page cache's to lose. So there only notes are
 // made; below it everything must be whole. A recap is written without a sync: one that a power cut may have left so is a note.

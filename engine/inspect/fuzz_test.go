@@ -16,7 +16,8 @@ func sorted(m map[string][]byte) []string { return slices.Sorted(maps.Keys(m)) }
 // fuzzNames are one name of each kind; the last ones are known by their bytes only.
 var fuzzNames = []string{
 	"checkpoint", ".lock", "00000000000000000003.commit", "1.spare", "log.meta", "recap", "00000000000000000000.log", "00000000000000000000.index",
-	"00000000000000000000.timeindex", "00000000000000000000.seal", "checkpoint.tmp", "00000000000000000000.log.deleted", "0.log", "unknown",
+	"00000000000000000000.timeindex", "00000000000000000000.seal", "checkpoint.tmp", "00000000000000000000.log.deleted", "recap.damaged2",
+	"0.log", "unknown",
 }
 
 // FuzzFile: V2 and V3, for every kind of name; beside the file lies a good segment, and above it a checkpoint of the same bytes.

@@ -23,6 +23,7 @@ const (
 	tmpSuffix      = ".tmp"
 	cleanedSuffix  = ".cleaned"
 	swapSuffix     = ".swap"
+	asideSuffix    = ".damaged" // or .damaged2, .damaged3, …: engine/repair renames to it
 )
 
 // ErrUnknown: neither the name nor the first bytes are those of a file of the engine.
@@ -109,6 +110,13 @@ func (r *run) fileOf(name, base string) error {
 		lenient := *r
 		lenient.quiet = true
 		return lenient.fileOf(name, leftoverOf(base))
+	case isAside(base):
+		if err := r.note(at(name, 0, 0), "a damaged file that a repair has moved aside; nothing reads it"); err != nil || r.o.Verify {
+			return err
+		}
+		lenient := *r
+		lenient.quiet = true
+		return lenient.fileOf(name, leftoverOf(base))
 	case base == lockName:
 		return r.lock(name)
 	case base == checkpointName:
@@ -137,9 +145,17 @@ func (r *run) fileOf(name, base string) error {
 	return r.fileByMagic(name)
 }
 
+// isAside says whether a file has the name of one that a repair has moved aside.
+func isAside(name string) bool {
+	return strings.HasSuffix(strings.TrimRight(name, "0123456789"), asideSuffix)
+}
+
 // leftoverOf is the name that a leftover was to have, or had.
 func leftoverOf(name string) string {
-	for _, suffix := range []string{tmpSuffix, deletedSuffix, cleanedSuffix} {
+	if isAside(name) {
+		name = strings.TrimRight(name, "0123456789")
+	}
+	for _, suffix := range []string{tmpSuffix, deletedSuffix, cleanedSuffix, asideSuffix} {
 		name = strings.TrimSuffix(name, suffix)
 	}
 	return name

@@ -103,8 +103,8 @@ func flip(t *testing.T, name string, at int) {
 	}
 }
 
-// TestSideFilesAreMadeAnew: a bit of each side file of each kind is flipped; after the repair nothing is damaged, and the engine opens
-// the directory with every record.
+// TestSideFilesAreMadeAnew: a bit of each side file of each kind is flipped, one of the magic and one behind it; after the repair nothing
+// is damaged, the file that was moved aside is noted once, and the engine opens the directory with every record.
 func TestSideFilesAreMadeAnew(t *testing.T) {
 	dir := data(t)
 	log := filepath.Join(dir, "orders-0")
@@ -124,46 +124,56 @@ func TestSideFilesAreMadeAnew(t *testing.T) {
 			continue
 		}
 		tried[kind] = true
-		t.Run(kind, func(t *testing.T) {
-			dir := filepath.Join(t.TempDir(), "data")
-			if err := os.CopyFS(dir, os.DirFS(filepath.Dir(log))); err != nil {
-				t.Fatal(err)
-			}
-			flip(t, filepath.Join(dir, "orders-0", entry.Name()), 5)
-			found := verify(t, dir)
-			if len(found) == 0 {
-				t.Skip("nobody was promised these bytes")
-			}
-			steps, left := repair.PlanOf(found)
-			if len(left) > 0 {
-				t.Fatalf("left: %+v", left)
-			}
-			n := 0
-			if err := repair.Run(disk.OS{}, steps, func(repair.Step) error { n++; return nil }); err != nil || n == 0 {
-				t.Fatalf("%d steps: %v", n, err)
-			}
-			if found := verify(t, dir); len(found) > 0 {
-				t.Errorf("damaged after the repair: %+v", found)
-			}
-			e, l, _ := open(t, dir)
-			if l.StartOffset() != 0 || l.FlushedEnd() != records {
-				t.Errorf("records [%d, %d) are there", l.StartOffset(), l.FlushedEnd())
-			}
-			if damage, err := e.Verify(nil); err != nil || len(damage) > 0 {
-				t.Errorf("%v, %v", damage, err)
-			}
-			if err := e.Close(); err != nil {
-				t.Error(err)
-			}
-			if found := verify(t, dir); len(found) > 0 {
-				t.Errorf("damaged after a start: %+v", found)
-			}
-		})
+		for _, at := range []int{5, 20} {
+			t.Run(fmt.Sprint(kind, at), func(t *testing.T) { mendOne(t, filepath.Dir(log), entry.Name(), at) })
+		}
 	}
 	for _, kind := range []string{".seal", ".index", ".timeindex"} {
 		if !tried[kind] {
 			t.Errorf("there was no %s to flip", kind)
 		}
+	}
+}
+
+// mendOne has a copy of a directory with a bit of one file flipped mended.
+func mendOne(t *testing.T, whole, name string, at int) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "data")
+	if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
+		t.Fatal(err)
+	}
+	flip(t, filepath.Join(dir, "orders-0", name), at)
+	found := verify(t, dir)
+	if len(found) == 0 {
+		t.Skip("nobody was promised these bytes")
+	}
+	steps, left := repair.PlanOf(found)
+	if len(left) > 0 {
+		t.Fatalf("left: %+v", left)
+	}
+	n := 0
+	if err := repair.Run(disk.OS{}, steps, func(repair.Step) error { n++; return nil }); err != nil || n == 0 {
+		t.Fatalf("%d steps: %v", n, err)
+	}
+	var after repair.Findings
+	if err := inspect.Path(inspect.ReadOnly(disk.OS{}), dir, inspect.Options{Verify: true}, &after); err != nil {
+		t.Fatal(err)
+	}
+	if len(after.Damage) > 0 || after.Notes != n {
+		t.Errorf("after the repair %d notes, want %d, and damage %+v", after.Notes, n, after.Damage)
+	}
+	e, l, _ := open(t, dir)
+	if l.StartOffset() != 0 || l.FlushedEnd() != records {
+		t.Errorf("records [%d, %d) are there", l.StartOffset(), l.FlushedEnd())
+	}
+	if damage, err := e.Verify(nil); err != nil || len(damage) > 0 {
+		t.Errorf("%v, %v", damage, err)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+	if found := verify(t, dir); len(found) > 0 {
+		t.Errorf("damaged after a start: %+v", found)
 	}
 }
 
