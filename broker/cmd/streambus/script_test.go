@@ -29,14 +29,14 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/*.txtar. Each has a directory of its own, and these commands besides testscript's:
 //
 //	broker           starts a broker on $WORK/data and sets $BROKERS; it is killed with the script
-//	stop             ends it by SIGTERM; it must exit with 0
+//	halt             ends it by SIGTERM; it must exit with 0 (stop is testscript's own word: it ends the script)
 //	kfake [secure]   starts franz-go's fake cluster, which serves more than this broker, and sets $BROKERS; secure: with an authorizer, the
 //	                 superuser is root, the password secret
 //	flip FILE AT     flips a bit of a file
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", UpdateScripts: *rewrite, RequireExplicitExec: true, RequireUniqueNames: true,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"broker": startBroker, "stop": stopBroker, "kfake": startKfake, "flip": flip},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"broker": startBroker, "halt": stopBroker, "kfake": startKfake, "flip": flip},
 	})
 }
 
@@ -62,7 +62,7 @@ func startBroker(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(r.cmd.Start())
 	addr := make(chan string, 1)
-	go func() { // ends with the process; kill and stop wait for it
+	go func() { // ends with the process; kill and halt wait for it
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			fmt.Fprintln(r.errs, lines.Text())
 			if m := ready.FindStringSubmatch(lines.Text()); m != nil {
@@ -90,7 +90,7 @@ func startBroker(ts *testscript.TestScript, neg bool, args []string) {
 func stopBroker(ts *testscript.TestScript, neg bool, args []string) {
 	found, ok := brokers.LoadAndDelete(ts)
 	if neg || len(args) != 0 || !ok {
-		ts.Fatalf("usage: stop, after broker")
+		ts.Fatalf("usage: halt, after broker")
 	}
 	r := found.(*running)
 	ts.Check(r.cmd.Process.Signal(syscall.SIGTERM))
