@@ -67,6 +67,9 @@ func end(i int, t reflect.Type) string {
 }
 
 func cellOf(v reflect.Value) string {
+	if v.Kind() == reflect.Float64 { // digits, as in the JSON: 10000000, not 1e+07
+		return strconv.FormatFloat(v.Float(), 'f', -1, 64)
+	}
 	if v.Kind() != reflect.Slice {
 		return cell(fmt.Sprint(v.Interface()))
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -51,6 +52,15 @@ func TestTablesAreForAwk(t *testing.T) {
 	out.Reset()
 	if err := rows[sample](c, format{json: true}, nil); err != nil || strings.TrimSpace(out.String()) != "[]" {
 		t.Errorf("no rows in JSON: %q, %v", out.String(), err)
+	}
+}
+
+// TestNumbersAreDigits: a table has of a number what the JSON has of it.
+func TestNumbersAreDigits(t *testing.T) {
+	for v, want := range map[float64]string{10_000_000: "10000000", 0.01: "0.01", -1: "-1", 1 << 40: "1099511627776"} {
+		if got := cellOf(reflect.ValueOf(v)); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 
