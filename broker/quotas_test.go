@@ -2,9 +2,13 @@ package broker_test
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/streambus/streambus/broker/admin"
 	"github.com/streambus/streambus/wire"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // TestMutationsHaveAQuota is KIP-599: what exceeds it is refused in versions that know the error, and only held up in older ones. Each
@@ -128,5 +132,52 @@ func TestBytesHaveAQuota(t *testing.T) {
 	dial(t, b.addr).call(11, fetchRequest("t", 0, 0), &fetched)
 	if fetched.ThrottleTimeMs <= 0 || len(fetched.Topics) != 0 {
 		t.Errorf("fetched again: held up for %d ms, %d topics", fetched.ThrottleTimeMs, len(fetched.Topics))
+	}
+}
+
+// throttles counts how often a client of franz-go's is held up.
+type throttles struct{ n atomic.Int32 }
+
+func (h *throttles) OnBrokerThrottle(_ kgo.BrokerMetadata, d time.Duration, _ bool) {
+	if d > 0 {
+		h.n.Add(1)
+	}
+}
+
+// TestAQuotaHoldsAProducerBack is an operator who sets a quota and removes it again, and a producer of franz-go's that is told so.
+func TestAQuotaHoldsAProducerBack(t *testing.T) {
+	b, ctx := start(t, t.TempDir()), within(t, time.Minute)
+	dial(t, b.addr).create("t", 1)
+	a, err := admin.Connect(admin.Options{Brokers: []string{b.addr}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	produce := func(client string) int32 {
+		h := &throttles{}
+		c := b.client(kgo.ClientID(client), kgo.WithHooks(h), kgo.DefaultProduceTopic("t"))
+		if err := c.ProduceSync(ctx, kgo.SliceRecord([]byte(strings.Repeat("x", 100_000)))).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		return h.n.Load()
+	}
+	backfill := admin.Entity{"client-id": "backfill"}
+	if rows, err := a.AlterQuotas(ctx, backfill, map[string]float64{"producer_byte_rate": 5000}, nil, true); err != nil || rows[0].Done != "could_be_set" || produce("backfill") != 0 {
+		t.Errorf("only asked: %+v, %v, or it held", rows, err)
+	}
+	if _, err := a.AlterQuotas(ctx, backfill, map[string]float64{"producer_byte_rate": 5000}, nil, false); err != nil {
+		t.Fatal(err)
+	}
+	if produce("backfill") == 0 {
+		t.Error("twenty seconds' worth at once, and it was not held up")
+	}
+	if produce("other") != 0 {
+		t.Error("another client was held up")
+	}
+	if rows, err := a.AlterQuotas(ctx, backfill, nil, []string{"producer_byte_rate"}, false); err != nil || rows[0].Done != "removed" || rows[0].Value != 5000 {
+		t.Errorf("%+v, %v", rows, err)
+	}
+	if produce("backfill") != 0 {
+		t.Error("it is held up without a quota")
 	}
 }

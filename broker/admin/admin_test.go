@@ -38,6 +38,32 @@ func TestParseTarget(t *testing.T) {
 	}
 }
 
+func TestParseQuota(t *testing.T) {
+	for _, c := range []struct {
+		key, text string
+		want      float64
+	}{
+		{"producer_byte_rate", "1", 1}, {"producer_byte_rate", "0", 0}, {"consumer_byte_rate", "10MB", 10_000_000}, {"producer_byte_rate", "10MiB", 10_485_760},
+		{"producer_byte_rate", "1.1MB", 1_100_000}, {"producer_byte_rate", "2.3GB", 2_300_000_000}, {"producer_byte_rate", "500kB", 500_000},
+		{"producer_byte_rate", "500KB", 500_000}, {"producer_byte_rate", "1KiB", 1024}, {"producer_byte_rate", "1GiB", 1 << 30}, {"producer_byte_rate", "7B", 7},
+		{"request_percentage", "50", 50}, {"request_percentage", "12.5%", 12.5}, {"controller_mutation_rate", "0.5", 0.5}, {"connection_creation_rate", "20", 20},
+	} {
+		if got, err := ParseQuota(c.key, c.text); err != nil || got != c.want {
+			t.Errorf("%s=%s: %v, %v; want %v", c.key, c.text, got, err, c.want)
+		}
+	}
+	for _, c := range []struct{ key, text, says string }{
+		{"producer_byte_rate", "", "10MB"}, {"producer_byte_rate", "10mb", "10MB"}, {"producer_byte_rate", "10M", "MiB"}, {"producer_byte_rate", "10 MB", "10MB"},
+		{"producer_byte_rate", "-1", "bytes a second"}, {"producer_byte_rate", "1e6", "bytes a second"}, {"producer_byte_rate", "NaN", "bytes a second"},
+		{"producer_byte_rate", "MB", "bytes a second"}, {"producer_byte_rate", "5%", "bytes a second"}, {"producer_byte_rate", strings.Repeat("9", 400), "too large"},
+		{"request_percentage", "5MB", "percent"}, {"controller_mutation_rate", "5%", "a number a second"}, {"connection_creation_rate", "1kB", "a number a second"},
+	} {
+		if got, err := ParseQuota(c.key, c.text); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s=%s: %v, %v; it should say %q", c.key, c.text, got, err, c.says)
+		}
+	}
+}
+
 func TestParseTopicPartitions(t *testing.T) {
 	for s, want := range map[string][]int32{"a": nil, "a:0": {0}, "a:0,5,2": {0, 5, 2}} {
 		topic, got, err := ParseTopicPartitions(s)
@@ -79,6 +105,9 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	words := "because"
 	if err := c.refusal("x", kerr.PolicyViolation.Code, &words); !strings.Contains(err.Error(), words) || !errors.Is(err, kerr.PolicyViolation) {
 		t.Errorf("%v", err)
+	}
+	if err := c.refusal("x", kerr.InvalidRequest.Code, &words); err.Error() != "x: INVALID_REQUEST: because" || !errors.Is(err, kerr.InvalidRequest) {
+		t.Errorf("an invalid request blames more than the broker does: %v", err)
 	}
 }
 

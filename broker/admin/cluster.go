@@ -151,36 +151,3 @@ func (c *Client) LogDirs(ctx context.Context) ([]LogDir, error) {
 	}
 	return rows, errors.Join(errs...)
 }
-
-// Quota is one limit of an entity.
-type Quota struct {
-	Entity string  `json:"entity"` // user=alice,client-id=<default>
-	Key    string  `json:"key"`
-	Value  float64 `json:"value"`
-}
-
-// Quotas lists the limits that were set.
-func (c *Client) Quotas(ctx context.Context) ([]Quota, error) {
-	ctx, done := c.within(ctx)
-	defer done()
-	resp, err := call[*kmsg.DescribeClientQuotasResponse](ctx, c, "list quotas", kmsg.NewPtrDescribeClientQuotasRequest())
-	if err != nil {
-		return nil, err
-	}
-	if err := c.refusal("list quotas", resp.ErrorCode, resp.ErrorMessage); err != nil {
-		return nil, err
-	}
-	rows := []Quota{}
-	for _, e := range resp.Entries {
-		var parts []string
-		for _, p := range e.Entity {
-			parts = append(parts, p.Type+"="+deref(p.Name, "<default>"))
-		}
-		slices.Sort(parts)
-		for _, v := range e.Values {
-			rows = append(rows, Quota{strings.Join(parts, ","), v.Key, v.Value})
-		}
-	}
-	slices.SortFunc(rows, func(a, b Quota) int { return strings.Compare(a.Entity+"\x00"+a.Key, b.Entity+"\x00"+b.Key) })
-	return rows, nil
-}

@@ -1,5 +1,5 @@
-// Package admin is the operator's hand on a cluster: topics, records, groups, settings, ACLs, and what a cluster says of itself, all
-// over the Kafka protocol, so that it works on any Kafka-compatible cluster and not only on this broker. It is what the commands of
+// Package admin is the operator's hand on a cluster: topics, records, groups, settings, ACLs, quotas, and what a cluster says of itself,
+// all over the Kafka protocol, so that it works on any Kafka-compatible cluster and not only on this broker. It is what the commands of
 // cmd/streambus call; franz-go is imported here and not there.
 //
 // It reads no flags, prints nothing and asks nobody: each call gives rows, plain structs that can be shown as a table or as JSON, and

@@ -106,6 +106,9 @@ func (c *Client) refusal(what string, code int16, words *string) error {
 
 // refused is the same for kadm's way to say it.
 func (c *Client) refused(what string, err error, words string) error {
+	if errors.Is(err, kerr.InvalidRequest) && words != "" { // the words say what is wrong; the code's text would blame the program
+		return fmt.Errorf("%s: %w", what, advised{err, kerr.InvalidRequest.Message + ": " + words})
+	}
 	if err != nil && words != "" && !strings.Contains(err.Error(), words) {
 		err = fmt.Errorf("%w (%s)", err, words)
 	}

@@ -45,7 +45,11 @@ func describe(b *bytes.Buffer, c *cobra.Command) {
 		fmt.Fprintf(b, "\nFlags:\n%s", flags)
 	}
 	if c.HasAvailableInheritedFlags() {
-		fmt.Fprintf(b, "\nFlags of `%s` hold here, too.\n", c.Parent().CommandPath())
+		from := c.Parent()
+		for !from.HasAvailablePersistentFlags() {
+			from = from.Parent()
+		}
+		fmt.Fprintf(b, "\nFlags of `%s` hold here, too.\n", from.CommandPath())
 	}
 	b.WriteString("```\n\n")
 	for _, sub := range c.Commands() {
