@@ -72,8 +72,9 @@ func sortedTopics(of map[ID][]int) []ID {
 	return out
 }
 
-// Range gives the members of each topic contiguous ranges, the first ones one more when it does not come out even. Static members come first, by
-// instance, so that one who comes back under another id keeps its place.
+// Range gives the members of each topic contiguous ranges, the first ones one more when it does not come out even (A5). Static members come
+// first, by instance, so that one who comes back under another id keeps its place. It is not sticky, as Kafka's is not (see the package):
+// Member.Has is not looked at.
 func Range(members []Member, partitions map[ID]int32) map[string][]TopicPartition {
 	sorted := slices.Clone(members)
 	slices.SortFunc(sorted, func(a, b Member) int {

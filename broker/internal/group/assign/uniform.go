@@ -32,11 +32,15 @@ type uniform struct {
 	readers    map[ID][]int
 	given      [][]TopicPartition
 	taken      map[TopicPartition]bool
+	had        map[TopicPartition]int // who had it, of those that it could be left to
 	total      int
 }
 
 func newUniform(members []Member, partitions map[ID]int32) *uniform {
-	u := &uniform{members: slices.Clone(members), partitions: partitions, given: make([][]TopicPartition, len(members)), taken: map[TopicPartition]bool{}}
+	u := &uniform{
+		members: slices.Clone(members), partitions: partitions, given: make([][]TopicPartition, len(members)),
+		taken: map[TopicPartition]bool{}, had: map[TopicPartition]int{},
+	}
 	slices.SortFunc(u.members, func(a, b Member) int { return strings.Compare(a.ID, b.ID) })
 	u.readers = readers(u.members, partitions)
 	for t := range u.readers {
@@ -51,6 +55,7 @@ func (u *uniform) keep() {
 		for _, tp := range m.Has {
 			if tp.Partition >= 0 && tp.Partition < u.partitions[tp.Topic] && !u.taken[tp] && slices.Contains(u.readers[tp.Topic], i) {
 				u.taken[tp] = true
+				u.had[tp] = i
 				u.given[i] = append(u.given[i], tp)
 			}
 		}
@@ -108,23 +113,29 @@ func (u *uniform) poorest(t ID) int {
 	return slices.MinFunc(u.readers[t], func(a, b int) int { return cmp.Compare(len(u.given[a]), len(u.given[b])) })
 }
 
-// balance moves single partitions to who has two or more less, until there is none to move (A2). Each move makes the sum of the squares of
-// what members have smaller, so it ends.
+// balance moves single partitions until there is none to move (A2, A4), those first that came last. Each move makes the sum of the squares
+// of what members have smaller, or leaves it and brings a partition back to who had it, so it ends.
 func (u *uniform) balance() {
 	for moved := true; moved; {
 		moved = false
 		for i := range u.given {
-			for at := 0; at < len(u.given[i]); at++ {
+			for at := len(u.given[i]) - 1; at >= 0; at-- {
 				tp := u.given[i][at]
-				to := u.poorest(tp.Topic)
-				if len(u.given[to])+1 >= len(u.given[i]) {
-					continue
+				if to, ok := u.better(i, tp); ok {
+					u.given[i] = slices.Delete(u.given[i], at, at+1)
+					u.given[to] = append(u.given[to], tp)
+					moved = true
 				}
-				u.given[i] = slices.Delete(u.given[i], at, at+1)
-				u.given[to] = append(u.given[to], tp)
-				at--
-				moved = true
 			}
 		}
 	}
+}
+
+// better is where a partition of i's should be instead: with who had it, if that one has less than i, or with one who has two or more less.
+func (u *uniform) better(i int, tp TopicPartition) (to int, ok bool) {
+	if had, ok := u.had[tp]; ok && len(u.given[had]) < len(u.given[i]) {
+		return had, true
+	}
+	to = u.poorest(tp.Topic)
+	return to, len(u.given[to])+1 < len(u.given[i])
 }
