@@ -41,8 +41,8 @@ func dataBytes() int64 { return int64(*dataGiB * (1 << 30)) }
 // crcAt is where a batch holds its CRC (engine/batch; frozen by Kafka's format).
 const crcAt = 17
 
-// slot is one batch that a writer sends again and again, each time with other bytes. Its memory is free when the engine has both
-// acknowledged and released it.
+// slot is one batch that a writer sends again and again, each time with other bytes. Its memory is free when the engine has released it
+// and its writer has seen it acknowledged, in whichever order.
 type slot struct {
 	b       batch.Batch
 	stamps  []int // positions in the values of its records, at most 512 bytes apart
@@ -50,11 +50,25 @@ type slot struct {
 	begin   time.Time
 	pending atomic.Int32
 	err     error
-	done    chan *slot // has room for all slots that share it
+	*slots
 }
 
-func newSlot(records, valueBytes int, done chan *slot) *slot {
-	s := &slot{done: done}
+// slots is where those of one writer come back.
+type slots struct {
+	acked chan *slot // has room for all
+	free  chan *slot // has room for all
+}
+
+func newSlots(n, records, valueBytes int) *slots {
+	all := &slots{acked: make(chan *slot, n), free: make(chan *slot, n)}
+	for range n {
+		all.free <- newSlot(records, valueBytes, all)
+	}
+	return all
+}
+
+func newSlot(records, valueBytes int, all *slots) *slot {
+	s := &slot{slots: all}
 	var build batch.Builder
 	values := make([][]byte, records)
 	for i := range values {
@@ -83,11 +97,12 @@ func (s *slot) restamp() {
 }
 
 // Release implements engine.Owner.
-func (s *slot) Release() { s.step() }
+func (s *slot) Release() { s.letGo() }
 
-func (s *slot) step() {
+// letGo is called by the engine and by the writer, each when it is done with the bytes.
+func (s *slot) letGo() {
 	if s.pending.Add(-1) == 0 {
-		s.done <- s
+		s.free <- s
 	}
 }
 
@@ -117,13 +132,13 @@ func (p *partition) wake(end batch.Offset, err error) {
 			continue
 		}
 		s.err = p.err
-		s.step()
+		s.acked <- s
 	}
 	clear(p.waiting[len(keep):])
 	p.waiting = keep
 }
 
-// send appends the slot's batch; the slot comes back on its channel.
+// send appends the slot's batch; the slot comes back as acked.
 func (p *partition) send(s *slot) error {
 	s.pending.Store(2)
 	at, err := p.log.Append(s.b, 1, s)
@@ -134,34 +149,34 @@ func (p *partition) send(s *slot) error {
 	defer p.mu.Unlock()
 	s.last, s.err = at.Last, p.err
 	if s.last < p.end || s.err != nil {
-		s.step()
+		s.acked <- s
 		return nil
 	}
 	p.waiting = append(p.waiting, s)
 	return nil
 }
 
-// load is so many writers, each with its own slots and one partition.
+// load is so many writers, each with its own slots and one partition. A batch is in flight until it is acknowledged; its memory may be
+// the engine's for longer, until the segment is written, and meanwhile the writer goes on in another slot, as a broker reads the next
+// request into another buffer.
 type load struct {
-	parts   []*partition
-	slots   [][]*slot // by writer
-	records int       // in a batch
+	parts    []*partition
+	slots    []*slots // by writer
+	inFlight int      // of each writer
+	records  int      // in a batch
+	bytes    int      // of a batch
 }
 
+// slotsPerFlight is how many slots a writer has for each batch in flight. With too few it would measure the segments' writes too.
+const slotsPerFlight = 4
+
 func newLoad(parts []*partition, writers, inFlight, records, valueBytes int) *load {
-	l := &load{parts: parts, records: records}
+	l := &load{parts: parts, inFlight: inFlight, records: records, bytes: len(newSlot(records, valueBytes, nil).b)}
 	for range writers {
-		done := make(chan *slot, inFlight)
-		own := make([]*slot, inFlight)
-		for i := range own {
-			own[i] = newSlot(records, valueBytes, done)
-		}
-		l.slots = append(l.slots, own)
+		l.slots = append(l.slots, newSlots(slotsPerFlight*inFlight, records, valueBytes))
 	}
 	return l
 }
-
-func (l *load) batchBytes() int { return len(l.slots[0][0].b) }
 
 // round sends in a closed loop for d. An op is a record, a latency that of its batch.
 func (l *load) round(d time.Duration) (bare.Run, error) {
@@ -181,28 +196,30 @@ func (l *load) fill(total int64) (bare.Run, error) {
 func (l *load) write(i int, t *bare.Tally, stop func() bool) error {
 	p, own := l.parts[i%len(l.parts)], l.slots[i]
 	flying := 0
-	send := func(s *slot) error {
+	send := func() error {
+		s := <-own.free
 		s.restamp()
 		s.begin = time.Now()
 		flying++
 		return p.send(s)
 	}
-	for _, s := range own {
-		if err := send(s); err != nil {
+	for range l.inFlight {
+		if err := send(); err != nil {
 			return err
 		}
 	}
 	for flying > 0 {
-		s := <-own[0].done
+		s := <-own.acked
 		flying--
 		if s.err != nil {
 			return s.err
 		}
 		l.tally(t, s)
+		s.letGo()
 		if stop() {
 			continue
 		}
-		if err := send(s); err != nil {
+		if err := send(); err != nil {
 			return err
 		}
 	}

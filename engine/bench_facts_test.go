@@ -124,37 +124,43 @@ func factBed(t *testing.T, partitions int) (*watched, *engine.Engine, []*partiti
 	}
 	t.Cleanup(func() { _ = e.Close() })
 	parts := openLogs(t, e, "facts", partitions, engine.LogOptions{})
-	if err := sendAndWait(parts, newSlots(2*partitions, 1)); err != nil { // reserves the first segments
+	if err := sendAndWait(parts, takeSlots(2*partitions, 1)); err != nil { // reserves the first segments
 		t.Fatal(err)
 	}
 	return w, e, parts
 }
 
-func newSlots(n, records int) []*slot {
-	done := make(chan *slot, n)
+func takeSlots(n, records int) []*slot {
+	all := newSlots(n, records, 1024)
 	out := make([]*slot, n)
 	for i := range out {
-		out[i] = newSlot(records, 1024, done)
+		out[i] = <-all.free
 	}
 	return out
 }
 
 // sendAndWait sends all slots, round robin over the partitions, and waits until all are acknowledged and released.
-func sendAndWait(parts []*partition, slots []*slot) error {
-	for i, s := range slots {
+func sendAndWait(parts []*partition, all []*slot) error {
+	for i, s := range all {
 		s.restamp()
 		if err := parts[i%len(parts)].send(s); err != nil {
 			return err
 		}
 	}
-	return await(slots)
+	return await(all)
 }
 
-func await(slots []*slot) error {
-	for range slots {
-		if s := <-slots[0].done; s.err != nil {
+// await waits until all of one takeSlots are acknowledged and released.
+func await(all []*slot) error {
+	for range all {
+		s := <-all[0].acked
+		if s.err != nil {
 			return s.err
 		}
+		s.letGo()
+	}
+	for range all {
+		<-all[0].free
 	}
 	return nil
 }
@@ -164,7 +170,7 @@ func await(slots []*slot) error {
 func TestAGroupIsOneWriteAndOneSync(t *testing.T) {
 	const partitions, batches = 8, 64
 	w, _, parts := factBed(t, partitions)
-	first, group := newSlots(1, 1), newSlots(batches, 1)
+	first, group := takeSlots(1, 1), takeSlots(batches, 1)
 	w.forget()
 	w.hold(true)
 	if err := parts[0].send(first[0]); err != nil {
@@ -224,7 +230,7 @@ func TestAGroupIsOneWriteAndOneSync(t *testing.T) {
 func TestRecordsAreNotCopied(t *testing.T) {
 	w, e, parts := factBed(t, 4)
 	w.forget()
-	slots := append(newSlots(32, 1), newSlots(8, 64)...)
+	slots := append(takeSlots(32, 1), takeSlots(8, 64)...)
 	for _, some := range [][]*slot{slots[:32], slots[32:]} {
 		for i, s := range some {
 			s.restamp()
@@ -275,7 +281,7 @@ func TestAppendDoesNotAllocate(t *testing.T) {
 	var c counts
 	e := openSmall(t, &c)
 	parts := openLogs(t, e, "facts", 8, engine.LogOptions{})
-	slots := newSlots(inFlight, 1)
+	slots := takeSlots(inFlight, 1)
 	for range 20 { // pools, queues and index slices reach their size
 		if err := sendAndWait(parts, slots); err != nil {
 			t.Fatal(err)
@@ -305,7 +311,7 @@ func TestTailReadAsksNothingOfTheDisk(t *testing.T) {
 	var c counts
 	e := openSmall(t, &c)
 	parts := openLogs(t, e, "facts", 1, engine.LogOptions{})
-	slots := newSlots(1, 16)
+	slots := takeSlots(1, 16)
 	for i := range 50 {
 		if err := sendAndWait(parts, slots); err != nil {
 			t.Fatal(err)

@@ -12,32 +12,26 @@ const pacedTick = 100 * time.Microsecond
 
 // paced offers records at a rate that does not depend on how fast they are acknowledged.
 type paced struct {
-	parts []*partition
-	free  chan *slot // no more than its capacity are under way; a late schedule waits here, and the wait counts
-	done  chan *slot
+	parts  []*partition
+	*slots // no more of them are under way; a late schedule waits for a free one, and the wait counts
 }
 
 func newPaced(parts []*partition) *paced {
 	const most = 4096
-	p := &paced{parts: parts, free: make(chan *slot, most), done: make(chan *slot, most+1)}
-	for range most {
-		p.free <- newSlot(1, 1024, p.done)
-	}
-	return p
+	return &paced{parts: parts, slots: newSlots(most, 1, 1024)}
 }
 
 // round offers rate records a second for d. The latencies are from the time at which a record was due to when its owner knows;
 // late is from then to the Append.
 func (p *paced) round(rate float64, d time.Duration) (r bare.Run, late *bare.Histogram, err error) {
-	var sent atomic.Int64
+	all := make(chan int64, 1) // how many were sent, when all are
 	late = &bare.Histogram{}
 	r, err = bare.Round(d, 2, func(i int, t *bare.Tally, stop *atomic.Bool) error {
 		if i == 1 {
-			return p.collect(t, &sent)
+			return p.collect(t, all)
 		}
 		n, err := p.offer(rate, late, stop)
-		sent.Store(n)
-		p.done <- nil
+		all <- n
 		return err
 	})
 	return r, late, err
@@ -74,22 +68,20 @@ func (p *paced) offer(rate float64, late *bare.Histogram, stop *atomic.Bool) (se
 }
 
 // collect notes acknowledgements until all that was sent has come back.
-func (p *paced) collect(t *bare.Tally, sent *atomic.Int64) error {
-	var got int64
-	for finished := false; !finished || got < sent.Load(); {
-		s := <-p.done
-		if s == nil {
-			finished = true
-			continue
+func (p *paced) collect(t *bare.Tally, all <-chan int64) error {
+	for got, want := int64(0), int64(-1); got != want; {
+		select {
+		case want = <-all:
+		case s := <-p.acked:
+			got++
+			if s.err != nil {
+				return s.err
+			}
+			t.Latency.Add(time.Since(s.begin))
+			t.Ops++
+			t.Bytes += int64(len(s.b))
+			s.letGo()
 		}
-		got++
-		if s.err != nil {
-			return s.err
-		}
-		t.Latency.Add(time.Since(s.begin))
-		t.Ops++
-		t.Bytes += int64(len(s.b))
-		p.free <- s
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ func readTail(b *testing.B, records int) {
 		})
 		mustRun(b)(r, err)
 		b.StopTimer()
-		other := mustRun(b)(bare.Random(segmentFiles(b, dir)[0], 1, rounds*readsEach, l.batchBytes(), bare.Unique()))
+		other := mustRun(b)(bare.Random(segmentFiles(b, dir)[0], 1, rounds*readsEach, l.bytes, bare.Unique()))
 		s.Add("ns/op", float64(r.Latency.Quantile(0.5)))
 		s.Add("reads/op", float64(reads)/float64(r.Ops))
 		s.Quantiles("", &r.Latency)

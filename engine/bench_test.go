@@ -128,7 +128,7 @@ func (c *writeCase) measure(b *testing.B) {
 		b.StopTimer()
 		for _, rival := range c.rivals {
 			rest(b, dir)
-			other := mustRun(b)(rival.run(f, scratch, c, l.batchBytes()))
+			other := mustRun(b)(rival.run(f, scratch, c, l.bytes))
 			s.against(&rival, &r, &other)
 		}
 		for _, o := range others {
@@ -153,7 +153,9 @@ type variant struct {
 func (c *writeCase) others(b *testing.B, e *engine.Engine, l *load) (out []variant) {
 	b.Helper()
 	add := func(name, prefix string, n int, o engine.LogOptions) {
-		out = append(out, variant{name, &load{parts: openLogs(b, e, prefix, n, o), slots: l.slots, records: l.records}})
+		same := *l
+		same.parts = openLogs(b, e, prefix, n, o)
+		out = append(out, variant{name, &same})
 	}
 	if c.fewer > 0 {
 		add(fmt.Sprintf("%d-partitions", c.fewer), "few", c.fewer, engine.LogOptions{Durability: c.durability})
