@@ -15,7 +15,7 @@ import (
 
 // everywhere runs a test on every back end, each in an empty folder of its own.
 func everywhere(t *testing.T, f func(t *testing.T, fsys FS, dir string)) {
-	for name, fsys := range map[string]FS{"os": OS{}, "mem": NewMem(), "injected": Inject(OS{}, func(Op, string) error { return nil })} {
+	for name, fsys := range map[string]FS{"os": OS{}, "mem": NewMem(), "injected": Inject(OS{}, func(Op, string) error { return nil }), "failpoints": new(Failpoints).Over(OS{})} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			if err := fsys.MkdirAll(dir); err != nil {

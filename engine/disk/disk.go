@@ -1,8 +1,9 @@
 // Package disk is the small interface between the storage engine and whatever keeps its bytes, and its back ends:
 //
-//	OS      system calls on a real file system (os.go)
-//	Mem     memory that forgets, at a Crash, what was not synced, in sectors and out of order (mem.go)
-//	Inject  a wrapper that fails or cuts off chosen operations of another FS (inject.go)
+//	OS          system calls on a real file system (os.go)
+//	Mem         memory that forgets, at a Crash, what was not synced, in sectors and out of order (mem.go)
+//	Inject      a wrapper that fails or cuts off chosen operations of another FS (inject.go)
+//	Failpoints  one that makes another FS slow or full for a while (failpoints.go)
 //
 // Beside files there is memory that is not Go's: a Mapping shows a sealed file (map.go), an Arena is aligned and stays put (arena.go).
 //

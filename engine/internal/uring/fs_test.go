@@ -373,3 +373,32 @@ func TestInCachePassesThrough(t *testing.T) {
 		}
 	})
 }
+
+// TestUnderFailpoints: batches that come through failpoints still go to the ring, and what a full disk refuses does not.
+func TestUnderFailpoints(t *testing.T) {
+	rng, seed := newRand(t)
+	q := newMemQueue(seed, 8)
+	syncs := 0
+	q.syncResult = func(request) int32 { syncs++; return 0 }
+	s := newFS(disk.OS{}, q, 8)
+	var p disk.Failpoints
+	d := p.Over(s)
+	a, _ := create(t, d, rng, 10_000)
+	b, _ := create(t, d, rng, 10_000)
+	ops := randomOps(rng, []disk.File{a, b}, 10_000, 20)
+	d.(disk.BatchReader).ReadBatch(ops)
+	compare(t, ops)
+	if q.most < 2 {
+		t.Errorf("at most %d requests of a batch of 20 were in the ring at once", q.most)
+	}
+	p.Set(disk.Fault{Full: true})
+	if err := disk.SyncAll(d, []disk.File{a, b}); err != nil || syncs != 2 {
+		t.Errorf("%v; %d syncs in the ring, want 2", err, syncs)
+	}
+	if err := a.WriteVec([][]byte{{1}}, 10_000); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("a write beyond the end on the full disk: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
