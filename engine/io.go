@@ -25,8 +25,17 @@ const ringWords = "io_uring for cold reads and checkpoints, system calls for the
 
 func syncWords(why error) string { return "system calls (no io_uring: " + why.Error() + ")" }
 
-// openIO chooses the back end. ring is never nil.
+// openIO chooses the back end, and lays the failpoints over it. ring is never nil.
 func openIO(o *Options) (ring io.Closer, how string, err error) {
+	ring, how, err = chooseIO(o)
+	if err == nil && o.Failpoints != nil {
+		o.FS = o.Failpoints.Over(o.FS)
+		how += ", with failpoints"
+	}
+	return ring, how, err
+}
+
+func chooseIO(o *Options) (ring io.Closer, how string, err error) {
 	switch {
 	case o.FS != nil:
 		return nothing{}, "a disk given by the program", nil

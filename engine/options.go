@@ -16,6 +16,7 @@ type Options struct {
 	Dir                 string           // data directory; created when missing
 	IO                  string           // "auto": io_uring where it is granted; "uring": that or an error; "sync": system calls; default auto
 	FS                  disk.FS          // default: the real file system
+	Failpoints          *disk.Failpoints // laid over the disk, for tests of what a slow or full one does to the program above; default: none, at no cost
 	Logger              *slog.Logger     // default: discard
 	CommitFileBytes     int64            // size of one commit-log file, a multiple of 4096, at least 64 KiB; default 256 MiB
 	CommitFiles         int              // how many of them circulate at most; default 4, minimum 2

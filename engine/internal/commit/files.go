@@ -31,6 +31,25 @@ func createSpare(fs disk.FS, name string, size int64, gently bool) error {
 	if err != nil {
 		return err
 	}
+	return fillSpare(fs, f, name, size, gently)
+}
+
+// beginSpare makes a file of which nothing is written, but for which there is room; fillSpare makes the spare of it.
+func beginSpare(fs disk.FS, name string, size int64) (disk.File, error) {
+	f, err := fs.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Allocate(size); err != nil {
+		_ = f.Close() // the first error is the one that counts
+		_ = fs.Remove(name)
+		return nil, err
+	}
+	return f, nil
+}
+
+// fillSpare writes the zeros and closes the file.
+func fillSpare(fs disk.FS, f disk.File, name string, size int64, gently bool) (err error) {
 	for off := int64(0); off < size && err == nil; off += int64(len(zeros)) {
 		n := min(int64(len(zeros)), size-off)
 		if err = f.WriteVec([][]byte{zeros[:n]}, off); err == nil && gently {

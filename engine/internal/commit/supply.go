@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"github.com/streambus/streambus/engine/disk"
 )
 
 // supply prepares commit-log files ahead of need and recycles old ones.
@@ -17,11 +19,18 @@ type supply struct {
 	used  []*usedFile // in order of sequence; the last is the current one, or the one prepared
 	ready *file       // prepared and not yet taken
 	spare []string    // paths of files of zeros or old frames
+	begun *begun      // the next spare, of which there is nothing but its room; owned by who prepares
 	seq   uint64      // of the next file
 	base  LSN         // of the next file
 	names int         // counter for spare names
 	done  bool
 	err   error
+}
+
+// begun is a file of beginSpare.
+type begun struct {
+	disk.File
+	name string
 }
 
 type usedFile struct {
@@ -59,8 +68,7 @@ func openSupply(o Options, at LSN) (*supply, error) {
 	return s, o.FS.SyncDir(o.Dir)
 }
 
-// checkRoom refuses to begin where the files that must exist would not fit: they are made only when they are needed, and then it
-// would be the disk's failure.
+// checkRoom refuses to begin where the files that must exist would not fit, and says how much they need.
 func (s *supply) checkRoom() error {
 	need := int64(minFiles-len(s.spare)) * s.o.FileBytes
 	if need <= 0 {
@@ -76,8 +84,8 @@ func (s *supply) checkRoom() error {
 	return nil
 }
 
-// minFiles must exist for the log to circulate: one in use and one to go on in. Further ones are a convenience, so a full
-// disk does not stop the log when it finds no room for them.
+// minFiles must exist for the log to circulate: one in use and one to go on in, for which room is reserved before the first entry is
+// taken. Further ones are a convenience, so a full disk does not stop the log when it finds no room for them.
 const minFiles = 2
 
 func (s *supply) spareName() string {
@@ -112,11 +120,19 @@ func (s *supply) adopt(name string) error {
 	return nil
 }
 
-// first prepares and takes the file to begin with.
+// first prepares and takes the file to begin with, and makes sure of room for the one to go on in (minFiles).
 func (s *supply) first() (*file, error) {
 	f, err := s.prepare(false) // nobody waits for the disk yet
 	if err != nil {
 		return nil, err
+	}
+	if len(s.spare) == 0 {
+		name := s.spareName()
+		next, err := beginSpare(s.o.FS, name, s.o.FileBytes)
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		s.begun = &begun{next, name}
 	}
 	s.used = append(s.used, &usedFile{name: f.name, sequence: f.sequence, end: f.end()})
 	return f, nil
@@ -150,6 +166,10 @@ func (s *supply) prepare(gently bool) (*file, error) {
 func (s *supply) asSpare(name string, gently bool) (string, error) {
 	if strings.HasSuffix(name, spareSuffix) {
 		return name, nil
+	}
+	if b := s.begun; name == "" && b != nil {
+		s.begun = nil
+		return b.name, fillSpare(s.o.FS, b.File, b.name, s.o.FileBytes, gently)
 	}
 	spare := s.spareName()
 	if name == "" {
@@ -251,10 +271,14 @@ func (s *supply) stop() {
 	s.cond.Broadcast()
 }
 
-// close lets go of a file that was prepared and not taken. Call it when run has returned.
-func (s *supply) close() error {
-	if s.ready == nil {
-		return nil
+// close lets go of files that were prepared, or begun, and not taken. Call it when run has returned.
+func (s *supply) close() (err error) {
+	if s.ready != nil {
+		err = s.ready.Close()
 	}
-	return s.ready.Close()
+	if s.begun != nil {
+		err = errors.Join(err, s.begun.Close())
+		_ = s.o.FS.Remove(s.begun.name) // room and nothing else; if this fails, Open removes it
+	}
+	return err
 }

@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/streambus/streambus/engine/batch"
+	"github.com/streambus/streambus/engine/disk"
+)
+
+var fullSeed = flag.Uint64("full.seed", 0, "seed of TestFullNowAndThen; 0 draws one")
+
+// TestFullNowAndThen fills the disk to the last byte at any moment, also while the engine has only just begun, and gives the room back,
+// again and again: appends are refused whole or taken, the engine lives, everything that was acknowledged is read, and after each time
+// appends are taken again (E5).
+func TestFullNowAndThen(t *testing.T) {
+	seed := *fullSeed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	rounds := 60
+	if testing.Short() {
+		rounds = 15
+	}
+	refused := 0
+	for i := range uint64(rounds) {
+		synctest.Test(t, func(t *testing.T) { // a checkpoint for which there was no room is tried again a second later
+			n, err := fullOnce(rand.New(rand.NewPCG(seed+i, 2)))
+			if err != nil {
+				t.Fatalf("%v\nrepeat: go test ./engine -run '^TestFullNowAndThen$' -full.seed=%d", err, seed+i)
+			}
+			refused += n
+		})
+	}
+	if refused < rounds {
+		t.Errorf("only %d appends were refused in %d rounds", refused, rounds)
+	}
+}
+
+func fullOnce(rng *rand.Rand) (refused int, err error) {
+	mem := disk.NewMem()
+	var p disk.Failpoints
+	o := crashOptions(mem)
+	o.Failpoints = &p
+	e, err := Open(context.Background(), o)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = e.Close() }()
+	type log struct {
+		*Log
+		w      *watcher
+		values []string
+	}
+	var logs []*log
+	fill := func(full bool) { p.Set(disk.Fault{Full: full}) }
+	fill(rng.IntN(2) == 0)
+	for range 3 {
+		// append takes a batch, or is refused for lack of room.
+		add := func(l *log, bytes int) error {
+			value := fmt.Sprintf("%d-%s", len(l.values), strings.Repeat("x", bytes))
+			var b batch.Builder
+			b.Add(time.UnixMilli(1), nil, []byte(value))
+			at, err := l.Append(b.Batch(), 0, nil)
+			if err == nil {
+				l.values = append(l.values, fmt.Sprintf("%d=%s", at.Base, value))
+			}
+			return err
+		}
+		for range 1 + rng.IntN(80) {
+			switch n := rng.IntN(12); {
+			case n == 0 || len(logs) == 0:
+				w := newWatcher()
+				l, err := e.OpenLog(fmt.Sprintf("t-%d", len(logs)), LogOptions{Observer: w, SegmentBytes: 1 << 20})
+				switch {
+				case err == nil:
+					logs = append(logs, &log{Log: l, w: w})
+				case errors.Is(err, ErrFull):
+					refused++
+				default:
+					return refused, fmt.Errorf("OpenLog: %w", err)
+				}
+			case n == 1:
+				fill(rng.IntN(2) == 0)
+			case n == 2:
+				if err := e.checkpointNow(); err != nil && !errors.Is(err, ErrFull) {
+					return refused, fmt.Errorf("checkpoint: %w", err)
+				}
+			default:
+				err := add(logs[rng.IntN(len(logs))], rng.IntN(12_000))
+				if errors.Is(err, ErrFull) {
+					refused++
+				} else if err != nil {
+					return refused, fmt.Errorf("Append: %w", err)
+				}
+			}
+		}
+		fill(false)
+		for _, l := range logs {
+			if err := add(l, 20_000); err != nil {
+				return refused, fmt.Errorf("Append with room again: %w", err)
+			}
+			if err := l.w.wait(batch.Offset(len(l.values))); err != nil { // while it is full, the commit log may have to wait for a checkpoint
+				return refused, fmt.Errorf("flush: %w", err)
+			}
+			got, err := readValues(l.Log, 0, 1<<20)
+			if err != nil || !slices.Equal(got, l.values) {
+				return refused, fmt.Errorf("%s: %d records are read, %d were acknowledged: %w", l.name, len(got), len(l.values), err)
+			}
+		}
+		if err := e.Err(); err != nil {
+			return refused, err
+		}
+	}
+	if err := e.Close(); err != nil {
+		return refused, fmt.Errorf("Close: %w", err)
+	}
+	e, err = Open(context.Background(), o)
+	if err != nil {
+		return refused, err
+	}
+	defer func() { _ = e.Close() }()
+	for _, l := range logs {
+		again, err := e.OpenLog(l.name, LogOptions{})
+		if err != nil {
+			return refused, err
+		}
+		if got, err := readValues(again, 0, 1<<20); err != nil || !slices.Equal(got, l.values) {
+			return refused, fmt.Errorf("%s after a restart: %d records are read, %d were acknowledged: %w", l.name, len(got), len(l.values), err)
+		}
+	}
+	return refused, nil
+}
