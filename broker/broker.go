@@ -14,6 +14,7 @@ import (
 	"github.com/streambus/streambus/broker/internal/api"
 	"github.com/streambus/streambus/broker/internal/config"
 	"github.com/streambus/streambus/broker/internal/console"
+	"github.com/streambus/streambus/broker/internal/failpoint"
 	"github.com/streambus/streambus/broker/internal/group"
 	"github.com/streambus/streambus/broker/internal/listen"
 	"github.com/streambus/streambus/broker/internal/meta"
@@ -45,6 +46,9 @@ type Options struct {
 	Insecure bool           // listen in the clear on addresses that other machines reach
 	Logger   *slog.Logger   // required
 	FS       disk.FS        // default: the real file system
+	// Failpoints is the connection to a program that may make the disk slow and full (internal/failpoint), the broker's own from then on;
+	// nil: nobody may.
+	Failpoints net.Conn
 }
 
 // Broker is a running broker.
@@ -60,7 +64,8 @@ type Broker struct {
 	quotas   *quota.Manager
 	health   *health
 	stats    *stat.Gatherer
-	console  *console.Server // nil: off
+	console  *console.Server   // nil: off
+	points   *failpoint.Points // nil: off
 	draining chan struct{}
 	closing  sync.Once
 	closed   error
@@ -85,6 +90,12 @@ func New(ctx context.Context, o Options) (*Broker, error) {
 	b.stats = stat.New(version, goVersion, b.health.state)
 	if err := b.openConsole(); err != nil {
 		return nil, err
+	}
+	if o.Failpoints != nil {
+		var err error
+		if b.points, err = failpoint.Serve(o.Failpoints, o.Logger); err != nil {
+			return nil, errors.Join(err, b.Close())
+		}
 	}
 	if err := b.open(ctx); err != nil {
 		return nil, errors.Join(err, b.Close())
@@ -130,7 +141,7 @@ func (b *Broker) open(ctx context.Context) (err error) {
 		Replayed: func(n int) { b.health.replayed.Store(int64(n)) },
 		Dir:      c.DataDir(), FS: b.o.FS, IO: c.Value("disk.io").Raw, Logger: b.o.Logger, ReserveBytes: reserve,
 		CommitFileBytes: c.Long("commit.log.file.bytes") &^ 4095, CommitFiles: c.Int("commit.log.files"),
-		TidyInterval: millis(c, "log.retention.check.interval.ms"),
+		TidyInterval: millis(c, "log.retention.check.interval.ms"), Failpoints: b.points.Disk(),
 	})
 	if err != nil {
 		return err
@@ -285,6 +296,9 @@ func (b *Broker) close() (err error) {
 	}
 	if b.engine != nil {
 		err = errors.Join(err, b.engine.Close())
+	}
+	if b.points != nil {
+		err = errors.Join(err, b.points.Close())
 	}
 	return errors.Join(err, b.closeConsole())
 }

@@ -18,6 +18,7 @@
 //	internal/quota     how long a client is held up that uses more than it was granted
 //	internal/stat      the numbers of all rooms, as Prometheus metrics
 //	internal/console   HTTP: health, readiness, metrics; open before recovery begins
+//	internal/failpoint a slow or full disk at the word of whoever started the broker to break it; off otherwise
 //
 // # Order of going down
 //
@@ -26,5 +27,6 @@
 //	3 responses under way go out               listen.Shutdown, bounded by DrainTimeout
 //	4 who still waits on a partition is told   topics.Close
 //	5 flush, checkpoint, close                 engine.Close
-//	6 health and metrics                       console.Close
+//	6 failpoints, where there are any          failpoint.Close
+//	7 health and metrics                       console.Close
 package broker

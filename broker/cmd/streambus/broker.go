@@ -13,6 +13,8 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 	"github.com/streambus/streambus/broker"
+	"github.com/streambus/streambus/broker/internal/config"
+	"github.com/streambus/streambus/broker/internal/failpoint"
 	"github.com/streambus/streambus/engine"
 )
 
@@ -67,9 +69,13 @@ func runBroker(s *settings, insecure bool, level slog.Level) error {
 	for _, w := range cfg.Warnings {
 		log.Warn(w)
 	}
+	points, err := failpoint.Inherited(os.Getenv(config.FailpointsVariable))
+	if err != nil {
+		return err
+	}
 	ctx, stop := untilSignal(log)
 	defer stop()
-	b, err := broker.New(ctx, broker.Options{Config: cfg, Insecure: insecure, Logger: log})
+	b, err := broker.New(ctx, broker.Options{Config: cfg, Insecure: insecure, Logger: log, Failpoints: points})
 	if err != nil {
 		return hint(err, cfg.DataDir())
 	}

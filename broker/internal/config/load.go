@@ -129,12 +129,15 @@ func withoutControllers(raw string, controllers map[string]bool) string {
 	return strings.Join(items, ",")
 }
 
+// FailpointsVariable is in the environment of brokers that are to be broken (package failpoint). It is no setting: no file has it.
+const FailpointsVariable = "STREAMBUS_FAILPOINTS"
+
 // environ takes STREAMBUS_NODE_ID and the like.
 func (l *loader) environ(env []string) {
 	for _, kv := range env {
 		name, raw, _ := strings.Cut(kv, "=")
 		rest, ok := strings.CutPrefix(name, "STREAMBUS_")
-		if !ok || rest == "" {
+		if !ok || rest == "" || name == FailpointsVariable {
 			continue
 		}
 		l.put(entry{EnvKey(rest), raw, "environment " + name})
