@@ -147,6 +147,9 @@ func (b *Broker) open(ctx context.Context) (err error) {
 		return err
 	}
 	b.health.engine.Store(b.engine)
+	if b.points != nil {
+		b.points.Refused(func() int64 { return b.engine.Stats().FullRefusals })
+	}
 	b.journal, err = partition.Open(b.engine, topics.MetadataTopic+"-0", 0, meta.LogOptions())
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -147,6 +148,25 @@ func TestFaultFromTheStart(t *testing.T) {
 	}
 	if logs := br.logs.String(); !strings.Contains(logs, "FAILPOINTS ARE ON") || !strings.Contains(logs, `with failpoints"`) {
 		t.Errorf("the log does not say loudly that failpoints are on:\n%s", logs)
+	}
+}
+
+// A broker that is started on a disk without a byte says what to do.
+func TestStartWithoutAByte(t *testing.T) {
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, child := os.NewFile(uintptr(pair[0]), "failpoints"), os.NewFile(uintptr(pair[1]), "failpoints")
+	defer own.Close()
+	defer child.Close()
+	if _, err := own.WriteString("1 delay=0s full=true\n"); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), program, "broker", "--data-dir", t.TempDir(), "--set", "listeners=PLAINTEXT://127.0.0.1:0", "--set", "http.listeners=")
+	cmd.Env, cmd.ExtraFiles = append(os.Environ(), "STREAMBUS_FAILPOINTS=3"), []*os.File{child}
+	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "no space left on device; ") || !strings.Contains(string(out), "free some space") {
+		t.Errorf("exit code %d\n%s", cmd.ProcessState.ExitCode(), out)
 	}
 }
 

@@ -105,6 +105,8 @@ func hint(err error, dir string) error {
 		return fmt.Errorf("%w; %s cannot be made there: choose another directory with --data-dir", err, dir)
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%w; the data directory %s must be writable for this user: choose another with --data-dir, or change its owner", err, dir)
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%w; a start writes a checkpoint before it serves: free some space on the disk of %s, and start again", err, dir)
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EEXIST):
 		return fmt.Errorf("%w; the data directory %s must be a directory: choose another with --data-dir", err, dir)
 	}

@@ -6,7 +6,8 @@
 // request, at most MaxLine bytes with its end, and gets a line of an answer, in order:
 //
 //	ID delay=DURATION full=BOOL        17 delay=200ms full=false      this is wrong with the disk from now on, and nothing else
-//	ID ok slowed=N refused=N           17 ok slowed=0 refused=0       since the broker was started, so many operations were struck
+//	ID ok slowed=N refused=N           17 ok slowed=0 refused=0       since the broker was started, so many writes and flushes were slow,
+//	                                                                  and so many requests for room refused, by the disk or by the broker
 //	ID error WHAT                      17 error …                     nothing has changed; ID is 0 where none could be read
 //
 // ID is a number that the parent chooses, DURATION one as Go writes it, up to MaxDelay. The first request is waited for before the data
@@ -82,6 +83,7 @@ type Points struct {
 	log    *slog.Logger
 	wg     sync.WaitGroup
 	closed atomic.Bool // by ourselves
+	more   atomic.Pointer[func() int64]
 }
 
 // Serve waits for the first request, puts it into force, and goes on to serve the connection, which is its own from then on, also after
@@ -148,6 +150,9 @@ func (p *Points) answer(line string) (wrong, err error) {
 			p.tell(f)
 		}
 		slowed, refused := p.disk.Struck()
+		if more := p.more.Load(); more != nil {
+			refused += (*more)()
+		}
 		reply = fmt.Sprintf("%d ok slowed=%d refused=%d\n", id, slowed, refused)
 	}
 	_ = p.conn.SetWriteDeadline(time.Now().Add(answerLimit)) // an error shows at the write
@@ -193,6 +198,10 @@ func (p *Points) Disk() *disk.Failpoints {
 	}
 	return &p.disk
 }
+
+// Refused has requests for room counted that the broker refused by itself, for the disk had said that none was left. count is called by
+// another goroutine, until Close.
+func (p *Points) Refused(count func() int64) { p.more.Store(&count) }
 
 // Close takes no more requests and heals the disk. It waits for the request under way.
 func (p *Points) Close() error {

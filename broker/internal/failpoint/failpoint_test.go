@@ -178,7 +178,10 @@ func TestRequests(t *testing.T) {
 	if got := p.ask("4 delay=0s full=false"); got != "4 ok slowed=2 refused=1" {
 		t.Error(got)
 	}
-	p.ask("5 delay=0s full=false")
+	points.Refused(func() int64 { return 40 })
+	if got := p.ask("5 delay=0s full=false"); got != "5 ok slowed=2 refused=41" {
+		t.Error(got)
+	}
 	logs := p.logs.String()
 	for what, want := range map[string]int{
 		"FAILPOINTS ARE ON": 1, "level=WARN": 11, "=0s full=true": 1, "takes_longer_by=1ms": 1, "cannot be understood": 7, "the disk is as it is": 1,
