@@ -48,6 +48,8 @@ type Options struct {
 	Ready     time.Duration // limit until a node answers; default 30 s, for Kafka 2 minutes
 	Stop      time.Duration // limit between TERM and KILL; default 10 s, for Kafka 1 minute
 	Dir       string        // where the data folder is made; empty = the system's folder for temporary files
+
+	Failpoints bool // StreamBus: its disk can be made slow and full (Disk), which costs it a little all the time
 }
 
 // Cluster is a set of running brokers. Its methods may be called from several goroutines, for one node from one at a time.
@@ -82,6 +84,15 @@ type node struct {
 
 	mu   sync.Mutex
 	proc *process // guarded by mu
+
+	ailing sync.Mutex          // held across a word to the failpoints and its answer; before mu
+	faults map[*diskFault]bool // guarded by ailing; of StreamBus
+}
+
+func (n *node) set(p *process) {
+	n.mu.Lock()
+	n.proc = p
+	n.mu.Unlock()
 }
 
 func (n *node) process() *process {
@@ -104,6 +115,9 @@ func (o *Options) defaults() error {
 		return fmt.Errorf("cluster: there is no cluster of kind %q: want %s or %s", o.Kind, StreamBus, Kafka)
 	case o.Nodes > 1:
 		return ErrNoReplication
+	}
+	if o.Kind == Kafka && o.Failpoints {
+		return errors.New("cluster: Apache Kafka has no failpoints: nothing can be done to its disks")
 	}
 	if o.Nodes > maxNodes {
 		return fmt.Errorf("cluster: %d brokers on one machine: at most %d", o.Nodes, maxNodes)
@@ -164,14 +178,15 @@ func (c *Cluster) launchAll(ctx context.Context) error {
 }
 
 func (c *Cluster) spawn(n *node) error {
-	p, err := spawn(n.command(), n.log, c.mourn)
-	if err != nil {
-		return err
+	if c.opts.Failpoints {
+		return n.spawnAiling(c.mourn)
 	}
-	n.mu.Lock()
-	n.proc = p
-	n.mu.Unlock()
-	return nil
+	p := &process{died: c.mourn}
+	err := p.spawn(n.command(), n.log)
+	if err == nil {
+		n.set(p)
+	}
+	return err
 }
 
 // mourn notes a death that nobody asked for.
@@ -186,7 +201,10 @@ func (c *Cluster) mourn(p *process) {
 
 // await waits until the node answers and knows of so many brokers.
 func (c *Cluster) await(ctx context.Context, n *node, brokers int) error {
-	return n.process().await(ctx, n.name+" on "+n.addr, func(ctx context.Context) error { return ping(ctx, n.addr, brokers) })
+	if err := n.process().await(ctx, n.name+" on "+n.addr, func(ctx context.Context) error { return ping(ctx, n.addr, brokers) }); err != nil {
+		return err
+	}
+	return n.awaitPoints(ctx)
 }
 
 // ping asks one broker for ApiVersions, and for the brokers that it knows of.

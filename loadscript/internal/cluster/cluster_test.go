@@ -233,6 +233,7 @@ func TestWhatCannotBeStarted(t *testing.T) {
 		"a folder without":     {Options{Kind: Kafka, KafkaHome: empty}, ErrNoKafka, empty},
 		"a kind of no kind":    {Options{Kind: "zookeeper"}, nil, "zookeeper"},
 		"too many":             {Options{Kind: Kafka, Nodes: 1000}, nil, "at most"},
+		"Kafka's disks":        {Options{Kind: Kafka, Failpoints: true}, nil, "no failpoints"},
 	} {
 		c.opts.Dir, c.opts.Log = t.TempDir(), filepath.Join(t.TempDir(), "log")
 		_, err := Start(t.Context(), c.opts)

@@ -3,6 +3,9 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"time"
+
+	"github.com/streambus/streambus/loadscript/internal/pace"
 )
 
 func (c *Cluster) node(addr string) (*node, error) {
@@ -49,7 +52,8 @@ func (c *Cluster) Shutdown(addr string) error {
 	return nil
 }
 
-// Launch starts the broker at addr again, with the same address and data, and waits until it answers.
+// Launch starts the broker at addr again, with the same address and data, and waits until it answers. One that ends because its disk is
+// full is started again and again until there is room, or ctx ends, as whoever watches over brokers would.
 func (c *Cluster) Launch(ctx context.Context, addr string) error {
 	n, err := c.node(addr)
 	if err != nil {
@@ -58,12 +62,31 @@ func (c *Cluster) Launch(ctx context.Context, addr string) error {
 	if p := n.process(); !p.gone() {
 		return fmt.Errorf("cluster: %s on %s runs already", n.name, addr)
 	}
+	for {
+		err := c.launch(ctx, n)
+		if err == nil || !n.process().starved() {
+			return err
+		}
+		if pace.Sleep(ctx, relaunch) != nil {
+			return err
+		}
+	}
+}
+
+// relaunch is how long a broker that found no room is left alone.
+const relaunch = 500 * time.Millisecond
+
+func (c *Cluster) launch(ctx context.Context, n *node) error {
 	if err := c.spawn(n); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Ready)
 	defer cancel()
-	return c.await(ctx, n, 1)
+	if err := c.await(ctx, n, 1); err != nil {
+		return err
+	}
+	n.process().ready.Store(true)
+	return nil
 }
 
 // Pause stops the process of the broker at addr where it is (SIGSTOP): its connections stay open and say nothing.

@@ -22,23 +22,26 @@ import (
 type process struct {
 	cmd     *exec.Cmd
 	log     string
+	points  *points        // nil: it has no failpoints; closed when it ended, or was not started
 	ended   chan struct{}  // closed when the process ended
 	waitErr error          // valid once ended is closed
 	asked   atomic.Bool    // its end was asked for
-	died    func(*process) // called when it ended without being asked to, after ended
+	noRoom  bool           // it was started on a disk that was made full
+	ready   atomic.Bool    // it was seen to answer, when it was started by Launch
+	died    func(*process) // called when it ended without being asked to, nor for want of room, after ended
 }
 
-// spawn starts a command whose output is appended to the file log.
-func spawn(cmd *exec.Cmd, log string, died func(*process)) (*process, error) {
+// spawn starts a command whose output is appended to the file log. Of p, died must be set, and points and noRoom where they apply.
+func (p *process) spawn(cmd *exec.Cmd, log string) error {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("cluster: the broker's log: %w", err)
+		return fmt.Errorf("cluster: the broker's log: %w", err)
 	}
 	defer out.Close()
 	cmd.Stdout, cmd.Stderr = out, out
 	// Its own process group, so that a Ctrl-C on the terminal reaches us alone and the broker lives until the report is done.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	p := &process{cmd: cmd, log: log, ended: make(chan struct{}), died: died}
+	p.cmd, p.log, p.ended = cmd, log, make(chan struct{})
 	started := make(chan error, 1)
 	go func() {
 		// The parent death signal comes when the *thread* that forked ends, so this goroutine keeps its thread until the
@@ -52,14 +55,17 @@ func spawn(cmd *exec.Cmd, log string, died func(*process)) (*process, error) {
 		}
 		p.waitErr = cmd.Wait()
 		close(p.ended)
-		if !p.asked.Load() {
+		if p.points != nil {
+			p.points.close()
+		}
+		if !p.asked.Load() && !p.starved() {
 			p.died(p) // after ended, so that exit has an answer
 		}
 	}()
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("cluster: starting %s: %w", cmd.Path, err)
+		return fmt.Errorf("cluster: starting %s: %w", cmd.Path, err)
 	}
-	return p, nil
+	return nil
 }
 
 func (p *process) gone() bool {
@@ -70,6 +76,9 @@ func (p *process) gone() bool {
 		return false
 	}
 }
+
+// starved says that it ended because it was started on a full disk: nothing that has gone wrong with the run.
+func (p *process) starved() bool { return p.gone() && p.noRoom && !p.ready.Load() && !p.asked.Load() }
 
 // kill ends it at once, paused or not.
 func (p *process) kill() {

@@ -1,9 +1,12 @@
 // Command fakestreambus stands in for `streambus broker` in tests: kfake behind the same command line. FAKE_STREAMBUS picks a
 // fault: "crash" exits 3 once something connected after the first answer, "deaf" ignores SIGTERM, "mute" never listens,
-// "refuse" ends at once.
+// "refuse" ends at once. Its failpoints write down what they are told and claim that 10 more operations felt it each time;
+// "garbled points" says something else, "silent points" nothing, and "no points" closes the line, as one that has none does;
+// "starving" does not start on a full disk.
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"net"
 	"os"
@@ -31,6 +34,9 @@ func main() {
 		fail(err)
 	}
 	fmt.Fprintln(os.Stderr, "starting on", listener)
+	if fd, err := strconv.Atoi(os.Getenv("STREAMBUS_FAILPOINTS")); err == nil {
+		points(os.NewFile(uintptr(fd), "failpoints"), fault)
+	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM)
 	switch fault {
@@ -64,6 +70,40 @@ func main() {
 		<-signals // and never again
 	}
 	c.Close()
+}
+
+// points answers the first word, and the others in the background.
+func points(line *os.File, fault string) {
+	switch fault {
+	case "no points":
+		_ = line.Close()
+		return
+	case "silent points":
+		return
+	}
+	in, told := bufio.NewScanner(line), 0
+	answer := func() bool {
+		if !in.Scan() {
+			return false
+		}
+		fmt.Fprintln(os.Stderr, "points:", in.Text())
+		if fault == "starving" && told == 0 && strings.HasSuffix(in.Text(), "full=true") {
+			fail("no space left on device")
+		}
+		id, _, _ := strings.Cut(in.Text(), " ")
+		if fault == "garbled points" {
+			id = "ERR"
+		}
+		told += 10
+		_, err := fmt.Fprintf(line, "%s ok slowed=%d refused=%d\n", id, told, 2*told)
+		return err == nil
+	}
+	if answer() {
+		go func() {
+			for answer() {
+			}
+		}()
+	}
 }
 
 func fail(a ...any) {
