@@ -36,6 +36,7 @@ func (f *clusterFlags) options(p *plan.Plan) (cluster.Options, error) {
 	o := cluster.Options{Kind: cluster.StreamBus, Nodes: 1, KafkaHome: f.kafkaHome}
 	for i := range p.Scenarios {
 		o.Links = o.Links || fault.NeedsLinks(p.Scenarios[i].Faults)
+		o.Failpoints = o.Failpoints || fault.NeedsFailpoints(p.Scenarios[i].Faults)
 	}
 	if f.cluster == "" {
 		return o, nil
@@ -54,7 +55,7 @@ func (f *clusterFlags) options(p *plan.Plan) (cluster.Options, error) {
 			return o, usagef("--cluster %s: %v; --cluster kafka:%d starts as many of Apache Kafka", f.cluster, cluster.ErrNoReplication, o.Nodes)
 		}
 	case cluster.Kafka:
-		o.Kind = cluster.Kafka
+		o.Kind, o.Failpoints = cluster.Kafka, false // it has none: a fault of a disk is a mistake of the script then
 	default:
 		return o, usagef("--cluster %s: want local, local:1 or kafka:3", f.cluster)
 	}
@@ -72,6 +73,9 @@ func ability(brokers []string, o cluster.Options) plan.Ability {
 	a := plan.Ability{
 		Name: "one StreamBus broker", Brokers: o.Nodes, Starts: o.Nodes, Faults: append(links, "kill", "pause", "restart"), Roles: plan.TargetKinds, Cuts: true,
 		Instead: "loadscript run --cluster kafka:3 …",
+	}
+	if o.Kind == cluster.StreamBus {
+		a.Faults = append(a.Faults, "slow_disk", "disk_full")
 	}
 	if o.Kind == cluster.Kafka {
 		a.Name, a.Instead = fmt.Sprintf("%d brokers of Apache Kafka", o.Nodes), fmt.Sprintf("loadscript run --cluster kafka:%d …", o.Nodes+1)

@@ -17,7 +17,7 @@ func TestClusterFlag(t *testing.T) {
 		"kafka": {Kind: cluster.Kafka, Nodes: 1}, "kafka:3": {Kind: cluster.Kafka, Nodes: 3},
 	} {
 		got, err := (&clusterFlags{cluster: text}).options(&plan.Plan{})
-		if err != nil || got.Kind != want.Kind || got.Nodes != want.Nodes || got.Links {
+		if err != nil || got.Kind != want.Kind || got.Nodes != want.Nodes || got.Links || got.Failpoints {
 			t.Errorf("--cluster %q: %+v, %v", text, got, err)
 		}
 	}
@@ -31,6 +31,15 @@ func TestClusterFlag(t *testing.T) {
 	p := &plan.Plan{Scenarios: []plan.Scenario{{}, {Faults: []plan.Fault{{Kind: "latency"}}}}}
 	if o, err := (&clusterFlags{cluster: "kafka:3"}).options(p); err != nil || !o.Links {
 		t.Errorf("%+v, %v: faults on links need links", o, err)
+	}
+	for _, f := range []plan.Fault{{Kind: "slow_disk"}, {Kind: "random", Choices: []plan.Fault{{Kind: "kill"}, {Kind: "disk_full"}}}} {
+		p := &plan.Plan{Scenarios: []plan.Scenario{{}, {Faults: []plan.Fault{f}}}}
+		if o, err := (&clusterFlags{}).options(p); err != nil || !o.Failpoints || o.Links {
+			t.Errorf("%+v, %v: faults of disks need failpoints, and no links", o, err)
+		}
+		if problems := p.CheckOn(ability(nil, cluster.Options{Kind: cluster.StreamBus, Nodes: 1})); len(problems) > 0 {
+			t.Errorf("%s: %v: a StreamBus that the run starts can take it", f.Kind, problems)
+		}
 	}
 }
 
@@ -48,6 +57,8 @@ scenario(
     faults = [
         fault.kill(target.leader(orders, partition = 0), at = "1s"),
         fault.slow_disk(target.random(), delay = "1ms", at = "2s", duration = "1s"),
+        fault.random([fault.disk_full(target.random(), duration = "1s")], every = "3s"),
+        fault.clock_skew(target.random(), skew = "1s", at = "2s", duration = "1s"),
     ],
 )
 `), 0o600); err != nil {
@@ -57,8 +68,9 @@ scenario(
 		code plan.ExitCode
 		says []string
 	}{
-		"":                                {plan.ExitScript, []string{"failover.star:7:", "does not replicate yet", "--cluster kafka:3", "failover.star:10:", "slow_disk"}},
-		"--brokers 127.0.0.1:1":           {plan.ExitScript, []string{"failover.star:9:", "fault.kill cannot be applied", "--cluster kafka:3"}},
+		"":                                {plan.ExitScript, []string{"failover.star:7:", "does not replicate yet", "--cluster kafka:3", "failover.star:12:", "clock_skew"}},
+		"--brokers 127.0.0.1:1":           {plan.ExitScript, []string{"failover.star:9:", "fault.kill cannot be applied", "--cluster kafka:3", "failover.star:10:", "fault.slow_disk cannot be applied to the brokers of --brokers", "failover.star:11:", "fault.disk_full cannot be applied to the brokers of --brokers", "--cluster local:1"}},
+		"--cluster kafka:3":               {plan.ExitScript, []string{"failover.star:10:", "fault.slow_disk cannot be applied to 3 brokers of Apache Kafka: it needs a StreamBus broker", "failover.star:11:", "fault.disk_full cannot be applied to 3 brokers of Apache Kafka", "only root", "--cluster local:1"}},
 		"--cluster local:3":               {plan.ExitConfig, []string{"does not replicate yet", "--cluster kafka:3"}},
 		"--cluster kafka:3 --brokers x:1": {plan.ExitConfig, []string{"exclude each other"}},
 	} {

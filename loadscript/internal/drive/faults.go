@@ -22,6 +22,9 @@ func (s *scenario) openLinks() error {
 	if len(s.plan.Faults) > 0 {
 		s.notes = append(s.notes, "clients asked for the cluster's state every "+plan.FormatDuration(metadataAge)+", as this scenario has faults")
 	}
+	if s.opts.Control != nil && fault.NeedsFailpoints(s.plan.Faults) {
+		s.notes = append(s.notes, "the broker ran with failpoints over its disk from the start, as this scenario has faults of disks")
+	}
 	if !fault.NeedsLinks(s.plan.Faults) {
 		return nil
 	}
@@ -74,12 +77,15 @@ const (
 	metadataLimit = 2 * time.Second
 )
 
-// slowest is the most that one of the faults adds to one direction of a link.
+// slowest is the most that one of the faults adds to one direction of a link; four times as much to an answer counts as slow, not as none.
 func slowest(faults []plan.Fault) (d time.Duration) {
 	for _, f := range faults {
 		d = max(d, slowest(f.Choices))
-		if f.Kind == "latency" {
+		switch f.Kind {
+		case "latency":
 			d = max(d, f.Delay+f.Jitter)
+		case "slow_disk": // an answer may wait for the group of records before, its mark, and its own group: five writes and flushes
+			d = max(d, 5*f.Delay/4)
 		}
 	}
 	return d

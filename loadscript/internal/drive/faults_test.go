@@ -99,15 +99,15 @@ func TestFaultThatCannotBeApplied(t *testing.T) {
 	}
 }
 
-// streambus builds the broker and starts one.
-func streambus(t *testing.T) *cluster.Cluster {
+// streambus builds the broker and starts one, with failpoints if asked to.
+func streambus(t *testing.T, failpoints bool) *cluster.Cluster {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "streambus")
 	if out, err := exec.Command("go", "build", "-o", binary, "../../../broker/cmd/streambus").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	log := filepath.Join(t.TempDir(), "broker.log")
-	c, err := cluster.Start(t.Context(), cluster.Options{Binary: binary, Dir: t.TempDir(), Log: log})
+	c, err := cluster.Start(t.Context(), cluster.Options{Binary: binary, Dir: t.TempDir(), Log: log, Failpoints: failpoints})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func streambus(t *testing.T) *cluster.Cluster {
 // A broker that is killed, frozen and shut down under load comes back each time and has lost nothing that it acknowledged.
 func TestBrokerIsKilledAndLosesNothing(t *testing.T) {
 	t.Parallel()
-	c := streambus(t)
+	c := streambus(t, false)
 	p := load(withGroup(2), withFaults(5*time.Second,
 		plan.Fault{Kind: "kill", Targets: []plan.Target{{Kind: "leader", Topic: "orders"}}, At: 500 * time.Millisecond, RestartAfter: 500 * time.Millisecond},
 		plan.Fault{Kind: "pause", Targets: []plan.Target{{Kind: "coordinator", Group: "billing"}}, At: 2500 * time.Millisecond, Duration: 500 * time.Millisecond},
@@ -148,6 +148,103 @@ func TestBrokerIsKilledAndLosesNothing(t *testing.T) {
 	}
 	if len(sc.Recoveries) != 3 || sc.Peaks["unavailable_ns"] < float64(400*time.Millisecond) {
 		t.Errorf("recoveries %+v, unavailable for %s: want three, and half a second", sc.Recoveries, time.Duration(sc.Peaks["unavailable_ns"]))
+	}
+}
+
+// runOn runs a plan on a cluster of our own.
+func runOn(t *testing.T, c *cluster.Cluster, p *plan.Plan) *report.Results {
+	t.Helper()
+	return Run(t.Context(), p, Options{
+		Brokers: c.Addrs(), Control: c, Dead: c.Dead(), Note: t.Logf, LagFloor: time.Hour, CPUShare: 100, LateLimit: time.Minute,
+	})
+}
+
+// Records go on to be acknowledged by a broker whose disk is slow, and each of them has waited for it.
+func TestSlowDisk(t *testing.T) {
+	t.Parallel()
+	const delay = 100 * time.Millisecond
+	c := streambus(t, true)
+	res := runOn(t, c, load(withGroup(1), withFaults(8*time.Second, plan.Fault{
+		Kind: "slow_disk", Targets: []plan.Target{{Kind: "leader", Topic: "orders"}}, At: time.Second, Delay: delay, Duration: 5 * time.Second,
+	})))
+	expect(t, res, plan.ExitPass)
+	sc := res.Scenarios[0]
+	events := faultEvents(sc)
+	if len(events) != 1 || events[0].Error != "" || !strings.HasPrefix(events[0].Target, "broker 1 (") || !strings.Contains(events[0].Detail, "takes 100ms longer; ") ||
+		!strings.Contains(events[0].Detail, " writes and flushes were slow") {
+		t.Fatalf("events %+v: want one that was felt", events)
+	}
+	within := int64(0)
+	for _, row := range sc.Series {
+		// What is acknowledged a second after the beginning was written and flushed on the slow disk, or took that second.
+		if row.TNs < events[0].TNs+int64(time.Second) || row.TNs+row.WidthNs > events[0].EndNs || row.Acked == 0 {
+			continue
+		}
+		within += row.Acked
+		if row.Service.P50Ns < int64(delay) {
+			t.Errorf("at %s half of %d records were acknowledged within %s, by a disk that takes %s for a write, and as much for a flush",
+				time.Duration(row.TNs), row.Acked, time.Duration(row.Service.P50Ns), delay)
+		}
+	}
+	if within == 0 {
+		t.Errorf("nothing was acknowledged while the disk was slow")
+	}
+	if l := sc.Ledger[0]; l.Acked != 4000 || l.Lost != 0 || l.Unseen != 0 || !sc.Drain.Converged {
+		t.Errorf("ledger %+v, drain %+v: want all 4,000 records acknowledged and read", l, sc.Drain)
+	}
+	if !strings.Contains(strings.Join(sc.Notes, "\n"), "failpoints") {
+		t.Errorf("no note says that failpoints were there: %q", sc.Notes)
+	}
+}
+
+// A broker whose disk is full refuses records, lives, and takes them when there is room: none that it acknowledged is lost.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	c := streambus(t, true)
+	pid := c.Nodes()[0].PID
+	res := runOn(t, c, load(withGroup(2), withFaults(9*time.Second, plan.Fault{
+		Kind: "disk_full", Targets: everyBroker, At: time.Second, Duration: 4 * time.Second,
+	}), func(sc *plan.Scenario) { sc.Produce[0].Value.Size = 10_000 }))
+	expect(t, res, plan.ExitPass)
+	sc := res.Scenarios[0]
+	events := faultEvents(sc)
+	if len(events) != 1 || events[0].Error != "" || !strings.Contains(events[0].Detail, " requests for room were refused") {
+		t.Fatalf("events %+v: want one that was felt", events)
+	}
+	tot, l := sc.Totals, sc.Ledger[0]
+	if tot.Acked+tot.Failed+tot.Unknown != 4500 || l.Lost != 0 || l.Unseen != 0 || !sc.Drain.Converged {
+		t.Errorf("totals %+v, ledger %+v, drain %+v: want all 4,500 records with an outcome, and none lost", tot, l, sc.Drain)
+	}
+	after := int64(0)
+	for _, row := range sc.Series {
+		if row.TNs > events[0].EndNs {
+			after += row.Acked
+		}
+	}
+	if after == 0 {
+		t.Error("nothing was acknowledged when there was room again")
+	}
+	if now := c.Nodes()[0].PID; now != pid || c.Exit() != "" || died(c.Dead()) {
+		t.Errorf("process %d instead of %d; %s", now, pid, c.Exit())
+	}
+}
+
+// A broker that is killed while its disk is full comes back when there is room, with all that it had acknowledged.
+func TestKilledOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	c := streambus(t, true)
+	res := runOn(t, c, load(withGroup(1), withFaults(7*time.Second,
+		plan.Fault{Kind: "disk_full", Targets: everyBroker, At: time.Second, Duration: 3 * time.Second},
+		plan.Fault{Kind: "kill", Targets: everyBroker, At: 2 * time.Second, RestartAfter: 500 * time.Millisecond},
+	)))
+	expect(t, res, plan.ExitPass)
+	sc := res.Scenarios[0]
+	events := faultEvents(sc)
+	if len(events) != 2 || events[0].Error != "" || events[1].Error != "" || events[1].EndNs < int64(4*time.Second) {
+		t.Errorf("events %+v: want two, and the broker back when there was room", events)
+	}
+	if l := sc.Ledger[0]; l.Acked != 3500 || l.Lost != 0 || l.Unseen != 0 || !sc.Drain.Converged {
+		t.Errorf("ledger %+v, drain %+v: want all 3,500 records acknowledged and read", l, sc.Drain)
 	}
 }
 

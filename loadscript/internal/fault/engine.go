@@ -22,6 +22,9 @@ type Control interface {
 	Launch(ctx context.Context, addr string) error // again, with the same data; returns when it answers
 	Pause(ctx context.Context, addr string) error
 	Resume(ctx context.Context, addr string) error
+	// Disk delays each write and flush of a broker, or fills its disk, until heal is called; felt is how many operations were struck, -1
+	// where that is not known, for the broker has ended meanwhile.
+	Disk(ctx context.Context, addr string, delay time.Duration, full bool) (heal func(context.Context) (felt int64, err error), err error)
 }
 
 // Engine applies faults. All fields but Control, Nets and Members are required.
@@ -101,6 +104,8 @@ func (e *Engine) beat(ctx context.Context, b Beat) {
 	switch {
 	case err != nil && ctx.Err() == nil:
 		fail("it could not be applied", errors.Join(err, healErr))
+	case errors.Is(healErr, errNoEffect):
+		fail("it had no effect", healErr)
 	case healErr != nil:
 		fail("it could not be healed", healErr)
 	}

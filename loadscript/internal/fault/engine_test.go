@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -41,6 +42,19 @@ func (h *story) Shutdown(addr string) error                  { return h.do("shut
 func (h *story) Launch(_ context.Context, addr string) error { return h.do("launch", addr) }
 func (h *story) Pause(_ context.Context, addr string) error  { return h.do("pause", addr) }
 func (h *story) Resume(_ context.Context, addr string) error { return h.do("resume", addr) }
+
+// Disk counts as felt what fails says of "felt ADDR", as a number; the error of "heal ADDR" is that of heal.
+func (h *story) Disk(_ context.Context, addr string, delay time.Duration, full bool) (func(context.Context) (int64, error), error) {
+	if err := h.do(fmt.Sprintf("disk (%s, full %t)", delay, full), addr); err != nil {
+		return nil, err
+	}
+	felt := int64(7)
+	if n := h.fails["felt "+addr]; n != nil {
+		felt, _ = strconv.ParseInt(n.Error(), 10, 64) // the test's own
+	}
+	return func(context.Context) (int64, error) { return felt, h.do("heal", addr) }, nil
+}
+
 func (h *story) members(_ context.Context, group string, join, leave int) error {
 	h.tell("%s: %d join, %d leave", group, join, leave)
 	return nil
@@ -136,6 +150,48 @@ func TestKillIsHealedInTime(t *testing.T) { // F2: the leader of then
 		1m35s  the end`)
 }
 
+// Disks are struck one by one, and healed when the time is over, or the run is.
+func TestDisks(t *testing.T) {
+	brokers := []plan.Target{{Kind: "brokers"}}
+	expectStory(t, play(t, 75*s, nil,
+		plan.Fault{Kind: "slow_disk", Targets: leader, At: 10 * s, Delay: 200 * time.Millisecond, Duration: 5 * s},
+		plan.Fault{Kind: "disk_full", Targets: leader, At: 70 * s, Duration: 30 * s},
+	), `
+		10s  slow_disk leader(orders/0) of "broker 1 (127.0.0.1:1)"; 
+		10s  disk (200ms, full false) 127.0.0.1:1
+		15s  heal 127.0.0.1:1
+		15s  slow_disk leader(orders/0) is over: each write and flush takes 200ms longer; 7 writes and flushes were slow
+		1m10s  disk_full leader(orders/0) of "broker 2 (127.0.0.1:2)"; 
+		1m10s  disk (0s, full true) 127.0.0.1:2
+		1m15s  heal 127.0.0.1:2
+		1m15s  disk_full leader(orders/0) is over: no room for anything new; 7 requests for room were refused
+		1m15s  the end`)
+	for name, c := range map[string]struct {
+		kind  string
+		fails map[string]error
+		want  []string
+		not   string
+	}{
+		"all felt it":             {"disk_full", nil, []string{"; 14 requests for room were refused"}, "it "},
+		"one felt it":             {"slow_disk", map[string]error{"felt 127.0.0.1:1": errors.New("0")}, []string{"; 7 writes and flushes were slow"}, "it "},
+		"nobody asked for room":   {"disk_full", map[string]error{"felt 127.0.0.1:1": errors.New("0"), "felt 127.0.0.1:2": errors.New("0")}, []string{"it had no effect", "nothing asked for room"}, "healed"},
+		"nobody wrote":            {"slow_disk", map[string]error{"felt 127.0.0.1:1": errors.New("0"), "felt 127.0.0.1:2": errors.New("0")}, []string{"it had no effect", "nothing was written"}, "healed"},
+		"one ended, so who knows": {"slow_disk", map[string]error{"felt 127.0.0.1:1": errors.New("-1"), "felt 127.0.0.1:2": errors.New("0")}, []string{"a broker that has ended cannot say"}, "it had"},
+		"one cannot be struck":    {"disk_full", map[string]error{"disk (1s, full true) 127.0.0.1:2": errors.New("no")}, []string{"it could not be applied: no", "heal 127.0.0.1:1"}, "heal 127.0.0.1:2"},
+		"one cannot be healed":    {"slow_disk", map[string]error{"heal 127.0.0.1:2": errors.New("no")}, []string{"it could not be healed: no", "heal 127.0.0.1:1"}, "effect"},
+	} {
+		got := strings.Join(play(t, 100*s, c.fails, plan.Fault{Kind: c.kind, Targets: brokers, At: 10 * s, Delay: s, Duration: s}), "\n")
+		for _, want := range c.want {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: no %q in\n%s", name, want, got)
+			}
+		}
+		if strings.Contains(got, c.not) {
+			t.Errorf("%s: %q in\n%s", name, c.not, got)
+		}
+	}
+}
+
 // The end of the run heals what is in force, whether it comes as planned or early, and begins nothing more (F4).
 func TestTheEndHeals(t *testing.T) {
 	expectStory(t, play(t, 40*s, nil,
@@ -171,11 +227,11 @@ func TestFailures(t *testing.T) {
 		plan.Fault{Kind: "kill", Targets: brokers, At: 10 * s, RestartAfter: s},
 		plan.Fault{Kind: "pause", Targets: leader, At: 20 * s, Duration: s},
 		plan.Fault{Kind: "latency", Targets: leader, At: 30 * s, Duration: s, Delay: s},
-		plan.Fault{Kind: "slow_disk", Targets: leader, At: 40 * s, Duration: s},
+		plan.Fault{Kind: "clock_skew", Targets: leader, At: 40 * s, Duration: s},
 	), "\n")
 	for _, want := range []string{
 		"10s  launch 127.0.0.1:1", "it could not be applied: permission denied", "it could not be healed: permission denied",
-		"it could not be applied: no link that goes through a proxy of ours", "there is no way to apply slow_disk",
+		"it could not be applied: no link that goes through a proxy of ours", "there is no way to apply clock_skew",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)

@@ -57,6 +57,13 @@ func NeedsLinks(faults []plan.Fault) bool {
 	})
 }
 
+// NeedsFailpoints says whether any of the faults strikes disks, so that brokers have to be started with failpoints.
+func NeedsFailpoints(faults []plan.Fault) bool {
+	return slices.ContainsFunc(faults, func(f plan.Fault) bool {
+		return f.Kind == "slow_disk" || f.Kind == "disk_full" || NeedsFailpoints(f.Choices)
+	})
+}
+
 // Name says what a fault is in a few words, as its script has it: "kill leader(payments/0)".
 func Name(f *plan.Fault) string {
 	if f.Kind == "rebalance" {
@@ -101,6 +108,10 @@ func strength(f *plan.Fault) string {
 			return "both directions"
 		}
 		return "what it sends is lost"
+	case "slow_disk":
+		return "each write and flush takes " + plan.FormatDuration(f.Delay) + " longer"
+	case "disk_full":
+		return "no room for anything new"
 	case "rebalance":
 		var s []string
 		if f.Leave > 0 {

@@ -22,12 +22,19 @@ type strike struct {
 	victims Victims
 
 	down    []string // addresses of brokers that are to be launched, or resumed
+	disks   []heal   // of brokers' disks
 	undo    []func() // takes the rules off the nets
 	struck  []*proxy.Link
 	before  proxy.Passed // through the struck links, when it began
 	members bool         // have changed
 	shown   string       // how its effect was seen
 }
+
+// heal makes a disk as it was, and says how many operations felt the fault.
+type heal func(context.Context) (felt int64, err error)
+
+// errNoEffect says that a fault was in force, and nobody can have felt it.
+var errNoEffect = errors.New("nobody felt it")
 
 // begin strikes, and makes sure that it had an effect (F3). After an error, end heals what was done by then.
 func (s *strike) begin(ctx context.Context) error {
@@ -36,6 +43,8 @@ func (s *strike) begin(ctx context.Context) error {
 		return s.processes(ctx)
 	case "partition", "latency", "packet_loss", "bandwidth":
 		return s.links(ctx)
+	case "slow_disk", "disk_full":
+		return s.strikeDisks(ctx)
 	case "rebalance":
 		if s.engine.Members == nil {
 			return errors.New("the members of the group are not ours")
@@ -60,6 +69,9 @@ func (s *strike) end(ctx context.Context) (detail string, err error) {
 	if s.members && s.fault.RejoinAfter > 0 {
 		err = errors.Join(err, s.engine.Members(ctx, s.fault.Group, s.fault.Leave, s.fault.Join))
 	}
+	if len(s.disks) > 0 {
+		return s.healDisks(ctx)
+	}
 	if len(s.struck) == 0 {
 		return s.shown, err
 	}
@@ -67,7 +79,7 @@ func (s *strike) end(ctx context.Context) (detail string, err error) {
 	frames, bytes := now.Frames-s.before.Frames, now.Bytes-s.before.Bytes
 	if s.fault.Kind == "packet_loss" || s.fault.Kind == "bandwidth" {
 		if bytes == 0 && err == nil {
-			err = errors.New("nothing passed the links while it held, so it had no effect")
+			err = fmt.Errorf("%w: nothing passed the links while it held", errNoEffect)
 		}
 	}
 	seen := fmt.Sprintf("%s frames, %s over %d links", plan.FormatCount(frames), plan.FormatSize(float64(bytes)), len(s.struck))
@@ -100,10 +112,7 @@ func (s *strike) processes(ctx context.Context) error {
 		"kill": c.Kill, "restart": c.Shutdown, "pause": func(addr string) error { return c.Pause(ctx, addr) },
 	}[s.fault.Kind]
 	var mu sync.Mutex
-	var addrs []string
-	for _, b := range s.victims.Brokers {
-		addrs = append(addrs, b.Addr)
-	}
+	addrs := s.victims.addrs()
 	err := each(addrs, func(addr string) error {
 		if err := do(addr); err != nil {
 			return err
@@ -128,6 +137,58 @@ func (s *strike) processes(ctx context.Context) error {
 	}
 	s.shown = "its process was seen gone"
 	return nil
+}
+
+// strikeDisks makes the victims' disks slow or full. That they are, each broker has said when it returns; whether anybody noticed, it says
+// when it is healed.
+func (s *strike) strikeDisks(ctx context.Context) error {
+	c := s.engine.Control
+	if c == nil {
+		return errors.New("the brokers' disks are not ours to strike")
+	}
+	var mu sync.Mutex
+	return each(s.victims.addrs(), func(addr string) error {
+		undo, err := c.Disk(ctx, addr, s.fault.Delay, s.fault.Kind == "disk_full")
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		s.disks = append(s.disks, undo)
+		mu.Unlock()
+		return nil
+	})
+}
+
+func (s *strike) healDisks(ctx context.Context) (detail string, err error) {
+	felt := make([]int64, len(s.disks))
+	errs := make([]error, len(s.disks))
+	var wg sync.WaitGroup
+	for i, undo := range s.disks {
+		wg.Go(func() { felt[i], errs[i] = undo(ctx) })
+	}
+	wg.Wait()
+	sum, all := int64(0), true
+	for _, n := range felt {
+		sum, all = sum+max(n, 0), all && n >= 0
+	}
+	if err = errors.Join(errs...); err != nil {
+		return "", err
+	}
+	full := s.fault.Kind == "disk_full"
+	switch {
+	case sum > 0 && full:
+		detail = fmt.Sprintf("%s requests for room were refused", plan.FormatCount(sum))
+	case sum > 0:
+		detail = fmt.Sprintf("%s writes and flushes were slow", plan.FormatCount(sum))
+	case !all:
+		detail = "whether it was felt, a broker that has ended cannot say"
+	case full:
+		err = fmt.Errorf("%w: nothing asked for room while it held, for records go on into room that was reserved before; let it last longer, write more, or give the topic "+
+			`smaller segments: config = {"segment.bytes": "1048576"}`, errNoEffect)
+	default:
+		err = fmt.Errorf("%w: nothing was written while it held", errNoEffect)
+	}
+	return detail, err
 }
 
 // links puts the rules of the fault on the nets.

@@ -63,6 +63,13 @@ func (v Victims) String() string {
 	return strings.Join(words, ", ")
 }
 
+func (v Victims) addrs() (list []string) {
+	for _, b := range v.Brokers {
+		list = append(list, b.Addr)
+	}
+	return list
+}
+
 // errNobody says that a target is nobody at the moment; it may be somebody soon.
 var errNobody = errors.New("nobody to strike")
 

@@ -10,6 +10,8 @@ func TestCheckOn(t *testing.T) {
 	ours := Ability{Name: "three brokers of its own", Brokers: 3, Starts: 3, Faults: every, Roles: TargetKinds, Cuts: true, Instead: "do otherwise"}
 	theirs := Ability{Name: "the brokers of --brokers", Starts: 3, Faults: append([]string{"rebalance"}, linkFaults...), Roles: TargetKinds, Instead: "run it with --cluster kafka:3"}
 	one := Ability{Name: "one StreamBus broker", Brokers: 1, Starts: 1, Faults: every, Roles: []string{"leader"}, Cuts: true}
+	ailing := one
+	ailing.Faults = append(append([]string{}, every...), diskFaults...)
 	at := func(kind string, targets ...Target) Fault { return Fault{Kind: kind, Targets: targets} }
 	client, leader := Target{Kind: "client", Flow: "produce:orders"}, Target{Kind: "leader", Topic: "orders"}
 	for name, c := range map[string]struct {
@@ -24,7 +26,12 @@ func TestCheckOn(t *testing.T) {
 		"cut the only one":       {Scenario{Faults: []Fault{at("partition", leader)}}, one, ""},
 		"cut one of theirs":      {Scenario{Faults: []Fault{at("partition", client, leader)}}, theirs, "cut target.leader off from the other brokers"},
 		"cut a client of theirs": {Scenario{Faults: []Fault{at("partition", client)}}, theirs, ""},
-		"a slow disk":            {Scenario{Faults: []Fault{at("slow_disk", leader)}}, ours, "it needs a broker that can be told to write slowly"},
+		"a slow disk":            {Scenario{Faults: []Fault{at("slow_disk", leader)}}, ailing, ""},
+		"a full disk":            {Scenario{Faults: []Fault{at("disk_full", leader)}}, ailing, ""},
+		"a slow disk of others":  {Scenario{Faults: []Fault{at("slow_disk", leader)}}, ours, "cannot be applied to three brokers of its own: it needs a StreamBus broker that the run starts itself"},
+		"a full disk of theirs":  {Scenario{Faults: []Fault{at("disk_full", leader)}}, theirs, "cannot be applied to the brokers of --brokers: it needs a StreamBus broker that the run starts itself"},
+		"one disk of several":    {Scenario{Faults: []Fault{{Kind: "random", Choices: []Fault{at("kill", leader), at("disk_full", leader)}}}}, ours, "fault.disk_full"},
+		"a clock":                {Scenario{Faults: []Fault{at("clock_skew", leader)}}, ailing, "it needs a broker with a clock of its own"},
 		"one choice of several":  {Scenario{Faults: []Fault{{Kind: "random", Choices: []Fault{at("latency", leader), at("kill", leader)}}}}, theirs, "fault.kill"},
 		"an unknown role":        {Scenario{Faults: []Fault{at("kill", Target{Kind: "controller"})}}, one, "target.controller"},
 		"three of StreamBus":     {Scenario{Cluster: &Local{Brokers: 3}}, one, "StreamBus does not replicate yet"},
@@ -36,6 +43,8 @@ func TestCheckOn(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		case c.says != "" && (len(got) != 1 || !strings.Contains(got[0].Message, c.says)):
 			t.Errorf("%s: %v, want one that says %q", name, got, c.says)
+		case strings.Contains(c.says, "StreamBus broker that the run starts") && got[0].Example != "loadscript run --cluster local:1 …":
+			t.Errorf("%s: the example is %q", name, got[0].Example)
 		}
 	}
 }

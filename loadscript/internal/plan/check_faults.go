@@ -11,15 +11,19 @@ import (
 var (
 	processFaults = []string{"kill", "pause", "restart"}
 	linkFaults    = []string{"partition", "latency", "packet_loss", "bandwidth"}
-	hostFaults    = []string{"slow_disk", "disk_full", "clock_skew"}
+	diskFaults    = []string{"slow_disk", "disk_full"}
+	hostFaults    = []string{"clock_skew"}
 )
 
-// hostNeeds says what each host fault would need that no cluster here has.
-var hostNeeds = map[string]string{
-	"slow_disk":  "a broker that can be told to write slowly, or a delaying device below its data folder, which only root can make",
-	"disk_full":  "a data folder on a small file system of its own, which only root can mount",
+// faultNeeds says what a fault needs that most clusters do not have, or none.
+var faultNeeds = map[string]string{
+	"slow_disk":  "a StreamBus broker that the run starts itself, as its failpoints are what makes it write slowly; with another, a delaying device below its data folder, which only root can make",
+	"disk_full":  "a StreamBus broker that the run starts itself, as its failpoints are what refuses it room; with another, a data folder on a small file system of its own, which only root can mount",
 	"clock_skew": "a broker with a clock of its own, and the processes of a machine share one",
 }
+
+// maxDiskDelay is the most that one write of a slow disk may take longer: StreamBus takes no more.
+const maxDiskDelay = time.Hour
 
 // TargetKinds are who can be struck.
 var TargetKinds = []string{"leader", "follower", "controller", "coordinator", "broker", "brokers", "random", "rolling", "client"}
@@ -168,7 +172,7 @@ func (c *checker) fault(f *Fault, s *Scenario) {
 	case f.Kind == "rebalance":
 		c.rebalance(f, s)
 		return
-	case slices.Contains(processFaults, f.Kind), slices.Contains(linkFaults, f.Kind), slices.Contains(hostFaults, f.Kind):
+	case slices.Contains(processFaults, f.Kind), slices.Contains(linkFaults, f.Kind), slices.Contains(diskFaults, f.Kind), slices.Contains(hostFaults, f.Kind):
 	default:
 		c.add(f.Pos, "", fmt.Sprintf("%q is no fault", f.Kind), "fault.kill(target.random(), at = \"30s\")")
 		return
@@ -192,8 +196,8 @@ func (c *checker) faultStrength(f *Fault) {
 			c.add(f.Pos, "jitter", fmt.Sprintf("a delay of %s with a jitter of %s: the delay must be above 0s, and the jitter at most as much", FormatDuration(f.Delay), FormatDuration(f.Jitter)), `delay = "80ms", jitter = "20ms"`)
 		}
 	case "slow_disk":
-		if f.Delay == 0 {
-			c.add(f.Pos, "delay", "the delay must be above 0s", `delay = "200ms"`)
+		if f.Delay == 0 || f.Delay > maxDiskDelay {
+			c.add(f.Pos, "delay", fmt.Sprintf("a delay of %s: must be above 0s, and at most %s", FormatDuration(f.Delay), FormatDuration(maxDiskDelay)), `delay = "200ms"`)
 		}
 	case "packet_loss":
 		if !(f.Loss > 0 && f.Loss < 1) {
@@ -367,11 +371,14 @@ func (c *checker) possible(f *Fault, a Ability) {
 	}
 	if f.Kind != "random" && !slices.Contains(a.Faults, f.Kind) {
 		msg := fmt.Sprintf("fault.%s cannot be applied to %s", f.Kind, a.Name)
-		if needs, ok := hostNeeds[f.Kind]; ok {
-			c.add(f.Pos, "", msg+": it needs "+needs, "")
-			return
+		instead := a.Instead
+		if what, ok := faultNeeds[f.Kind]; ok {
+			msg, instead = msg+": it needs "+what, ""
 		}
-		c.add(f.Pos, "", msg, a.Instead)
+		if slices.Contains(diskFaults, f.Kind) {
+			instead = "loadscript run --cluster local:1 …"
+		}
+		c.add(f.Pos, "", msg, instead)
 		return
 	}
 	for _, t := range f.Targets {

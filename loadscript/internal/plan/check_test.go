@@ -138,6 +138,8 @@ func TestCheckFinds(t *testing.T) {
 		{"negative time", "", fault(Fault{Kind: "kill", At: -1, Targets: []Target{{Kind: "random"}}})},
 		{"must last longer", "duration", fault(Fault{Kind: "pause", Targets: []Target{{Kind: "random"}}})},
 		{"above 0s", "delay", fault(Fault{Kind: "slow_disk", Duration: 1, Targets: []Target{{Kind: "random"}}})},
+		{"at most 1h", "delay", fault(Fault{Kind: "slow_disk", Delay: time.Hour + 1, Duration: 1, Targets: []Target{{Kind: "random"}}})},
+		{"strikes brokers", "", fault(Fault{Kind: "disk_full", Duration: 1, Targets: []Target{{Kind: "client", Flow: "produce:orders"}}})},
 		{"at least 1B/s", "limit", fault(Fault{Kind: "bandwidth", Duration: 1, Targets: []Target{{Kind: "random"}}})},
 		{"must not be 0s", "skew", fault(Fault{Kind: "clock_skew", Duration: 1, Targets: []Target{{Kind: "random"}}})},
 		{"needs choices and every", "choices", fault(Fault{Kind: "random"})},

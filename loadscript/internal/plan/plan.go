@@ -274,7 +274,7 @@ type Fault struct {
 	Duration     time.Duration `json:"duration_ns,omitempty"`      // of pause, partition, latency, packet_loss, bandwidth, slow_disk, disk_full, clock_skew
 	RestartAfter time.Duration `json:"restart_after_ns,omitempty"` // kill: 0 = when the stages have ended
 	Symmetric    bool          `json:"symmetric,omitempty"`        // partition: both directions; else only what the target sends is lost
-	Delay        time.Duration `json:"delay_ns,omitempty"`         // latency, slow_disk: added to each direction, each operation
+	Delay        time.Duration `json:"delay_ns,omitempty"`         // latency, slow_disk: added to each direction, each write and flush
 	Jitter       time.Duration `json:"jitter_ns,omitempty"`        // latency: uniform, plus or minus
 	Loss         float64       `json:"loss,omitempty"`             // packet_loss: fraction; played as stalls of a retransmission, since TCP loses nothing
 	Bandwidth    float64       `json:"bandwidth,omitempty"`        // bandwidth: bytes per second and direction

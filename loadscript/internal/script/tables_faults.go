@@ -34,9 +34,9 @@ var faultTables = []*Builtin{
 		Param{Name: "loss", Type: typePercent, Doc: "part of the packets", Example: `"1%"`}, lasting),
 	faultTable("fault.bandwidth", "Narrows a link, in each direction.", `fault.bandwidth(target.client("produce:orders"), limit = "1MiB/s", at = "60s", duration = "30s")`,
 		Param{Name: "limit", Type: typeBytesRate, Doc: "bytes per second", Example: `"1MiB/s"`}, lasting),
-	faultTable("fault.slow_disk", "Delays every write and flush of a broker's disk.", `fault.slow_disk(target.follower("orders", partition = 1), delay = "200ms", at = "240s", duration = "30s")`,
-		Param{Name: "delay", Type: typeDuration, Doc: "added to each operation", Example: `"200ms"`}, lasting),
-	faultTable("fault.disk_full", "Fills a broker's disk.", `fault.disk_full(target.broker(1), at = "60s", duration = "30s")`, lasting),
+	faultTable("fault.slow_disk", "Delays every write and flush of a broker's disk. It must be a StreamBus that the run starts itself.", `fault.slow_disk(target.leader("orders", partition = 0), delay = "20ms", at = "60s", duration = "30s")`,
+		Param{Name: "delay", Type: typeDuration, Doc: "added to each write and each flush; an acknowledgement waits for several", Example: `"200ms"`}, lasting),
+	faultTable("fault.disk_full", "Fills a broker's disk to the last byte. What needs new room is refused; records go on for a while into room that was reserved before, as on a real one. It must be a StreamBus that the run starts itself.", `fault.disk_full(target.broker(1), at = "60s", duration = "30s")`, lasting),
 	faultTable("fault.clock_skew", "Moves a broker's clock.", `fault.clock_skew(target.broker(1), skew = "-5s", at = "60s", duration = "30s")`,
 		Param{Name: "skew", Type: typeSkew, Doc: "by how much; behind with a minus", Example: `"-5s"`}, lasting),
 	{
