@@ -1,9 +1,9 @@
 // Package failpoint lets whoever started the broker make its disk slow or full for a while, to see how clients and records take it:
 // loadscript's fault.slow_disk and fault.disk_full. It decides nothing and times nothing; what a fault does to a disk is disk.Failpoints.
 //
-// It is off, and then nothing of it exists, unless STREAMBUS_FAILPOINTS in the environment names a descriptor that the broker was born with, one end
-// of a socketpair. So only the parent can ask for a fault: there is no path or port that others could open. Each line of it is a
-// request, at most MaxLine bytes with its end, and gets a line of an answer, in order:
+// It is off, and then nothing of it exists, unless STREAMBUS_FAILPOINTS in the environment names a descriptor that the broker was born
+// with, one end of a socketpair. So only the parent can ask for a fault: there is no path or port that others could open. Each line of it
+// is a request, at most MaxLine bytes with its end, and gets a line of an answer, in order:
 //
 //	ID delay=DURATION full=BOOL        17 delay=200ms full=false      this is wrong with the disk from now on, and nothing else
 //	ID ok slowed=N refused=N           17 ok slowed=0 refused=0       since the broker was started, so many writes and flushes were slow,
