@@ -6,10 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -189,5 +191,32 @@ func TestThreadsAreCounted(t *testing.T) {
 	most := WatchThreads()
 	if n := most(); n < 0 {
 		t.Error(n)
+	}
+}
+
+func TestFillCacheLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		t.Fatal(err)
+	}
+	before := len(holes)
+	if err := FillCache(dir, int64(info.Freeram)*int64(info.Unit)-(64<<20)); err != nil { // little: a test is no benchmark
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+	for _, f := range holes[before:] {
+		info, err := f.Stat()
+		if err != nil || info.Sys().(*syscall.Stat_t).Blocks != 0 {
+			t.Errorf("%d bytes take room on the disk: %v", info.Size(), err)
+		}
+	}
+	if err := FillCache(dir, 1<<60); err != nil || len(holes) > before+1 {
+		t.Errorf("nothing to fill: %v, %d files", err, len(holes)-before)
+	}
+	if err := FillCache(dir+"/none", 0); err == nil {
+		t.Error("a missing folder was written to")
 	}
 }
