@@ -219,4 +219,11 @@ func TestFillCacheLeavesNothing(t *testing.T) {
 	if err := FillCache(dir+"/none", 0); err == nil {
 		t.Error("a missing folder was written to")
 	}
+	all := holes
+	EmptyCache()
+	for _, f := range all {
+		if _, err := f.Stat(); err == nil {
+			t.Error("a file is still open")
+		}
+	}
 }
