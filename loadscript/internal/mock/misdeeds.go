@@ -51,12 +51,12 @@ func (b *Broker) repeat(req *kmsg.ProduceRequest) kmsg.Response {
 }
 
 func (b *Broker) misplace(req *kmsg.ProduceRequest) kmsg.Response {
-	b.SleepControl(func() { b.store(keep(req)) })
+	b.apart(func() { b.store(keep(req)) })
 	return answer(req, early, 0)
 }
 
 func (b *Broker) keepRefused(req *kmsg.ProduceRequest) kmsg.Response {
-	b.SleepControl(func() { b.store(keep(req)) })
+	b.apart(func() { b.store(keep(req)) })
 	return answer(req, -1, kerr.InvalidRecord.Code)
 }
 
