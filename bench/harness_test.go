@@ -51,7 +51,7 @@ func (s setup) start(b *testing.B) *server {
 			running[s].settle(b)
 		}
 	}
-	if err := bare.FillCache(scratch, leaveFree); err != nil { // what benchmarks before this one removed
+	if err := bare.FillCache(scratch, bare.LeaveFree); err != nil { // what benchmarks before this one removed
 		b.Fatal(err)
 	}
 	running[s].rest(b)
@@ -107,9 +107,6 @@ func (s setup) run(b *testing.B) *server {
 	}
 	return serve(b, exec.Command(*program, args...), "broker is ready")
 }
-
-// leaveFree is what may be free when a benchmark of new files begins: bare.FillCache.
-const leaveFree = 512 << 20
 
 // settle writes until all files of the commit log exist; from then on they are used again and again.
 func (s *server) settle(b *testing.B) {

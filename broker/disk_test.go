@@ -50,20 +50,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	ballast := filepath.Join(dir, "ballast")
 	fill(t, ballast, dir, 4<<20)
-	taken := int64(1)
-	var refused wire.ProduceResponsePartition
-	for refused.ErrorCode == wire.CodeNone && taken < 100 {
-		if refused = produce(); refused.ErrorCode == wire.CodeNone {
-			taken++
-		}
-	}
-	if refused.ErrorCode != wire.CodeKafkaStorageError || !refused.ErrorCode.Retriable() || refused.ErrorMessage == nil || !strings.Contains(*refused.ErrorMessage, "full") {
-		t.Fatalf("on the full disk: %v, %v; want a retriable error that says so", refused.ErrorCode, refused.ErrorMessage)
-	}
-	var fetched wire.FetchResponse
-	if c.call(11, fetchRequest("t", 0, 0), &fetched); fetched.Topics[0].Partitions[0].HighWatermark != taken || len(fetched.Topics[0].Partitions[0].Records) == 0 {
-		t.Errorf("reads do not go on: %+v", fetched.Topics[0].Partitions[0].ErrorCode)
-	}
+	taken := c.fillsUp("t", produce, 100)
 	var committed wire.OffsetCommitResponse
 	commit := new(wire.OffsetCommitRequest)
 	commit.Default()
@@ -77,6 +64,27 @@ func TestFullDisk(t *testing.T) {
 	if p := produce(); p.ErrorCode != wire.CodeNone || p.BaseOffset != taken {
 		t.Errorf("after space was freed: %+v, want offset %d", p, taken)
 	}
+}
+
+// fillsUp produces to a topic that has one record until the disk is full, with at most so many records, and wants the error that says so,
+// and reads that go on. taken is how many records the topic has.
+func (c *rawConn) fillsUp(topic string, produce func() wire.ProduceResponsePartition, most int64) (taken int64) {
+	c.t.Helper()
+	taken = 1
+	var refused wire.ProduceResponsePartition
+	for refused.ErrorCode == wire.CodeNone && taken < most {
+		if refused = produce(); refused.ErrorCode == wire.CodeNone {
+			taken++
+		}
+	}
+	if refused.ErrorCode != wire.CodeKafkaStorageError || !refused.ErrorCode.Retriable() || refused.ErrorMessage == nil || !strings.Contains(*refused.ErrorMessage, "full") {
+		c.t.Fatalf("on the full disk: %v, %v; want a retriable error that says so", refused.ErrorCode, refused.ErrorMessage)
+	}
+	var fetched wire.FetchResponse
+	if c.call(11, fetchRequest(topic, 0, 0), &fetched); fetched.Topics[0].Partitions[0].HighWatermark != taken || len(fetched.Topics[0].Partitions[0].Records) == 0 {
+		c.t.Errorf("reads do not go on: %+v", fetched.Topics[0].Partitions[0].ErrorCode)
+	}
+	return taken
 }
 
 // fill leaves about so many bytes free.

@@ -178,13 +178,10 @@ func settle(b *testing.B, e *engine.Engine) {
 	}
 }
 
-// leaveFree is what may be free when a benchmark of new files begins.
-const leaveFree = 512 << 20
-
 // fillCache lets new files find memory that is there; what benchmarks before this one removed is not, on a virtual machine.
 func fillCache(b *testing.B) {
 	b.Helper()
-	if err := bare.FillCache(b.TempDir(), leaveFree); err != nil {
+	if err := bare.FillCache(b.TempDir(), bare.LeaveFree); err != nil {
 		b.Fatal(err)
 	}
 }

@@ -126,6 +126,9 @@ func EmptyCache() {
 	holes = nil
 }
 
+// LeaveFree is what FillCache should leave free for a benchmark of new files, in bytes.
+const LeaveFree = 512 << 20
+
 // FillCache makes free memory page cache, all but so many bytes, by reading a file of nothing but a hole in dir: as on a machine that has
 // run for a day. On a virtual machine, memory that was free for a while is often not there until it is touched, and who writes new files
 // then measures how fast the host finds memory (0.4 GB/s where the engine writes 1 GB/s with memory that is there). The file has no name
