@@ -23,18 +23,8 @@ func fileName(dir string, sequence uint64) string {
 // zeros is what a new file is filled with, a piece at a time. Never written to.
 var zeros [256 << 10]byte
 
-// createSpare makes a durable file of zeros that can be taken into use later. Files whose bytes exist are more than twice as
-// fast to sync as files with only reserved blocks, since no metadata changes with the data. Done gently, each piece is on the disk before
-// the next: all of it in one sync would be a burst of hundreds of MiB, in which the flush of a group waits for up to 50 ms.
-func createSpare(fs disk.FS, name string, size int64, gently bool) error {
-	f, err := fs.Create(name)
-	if err != nil {
-		return err
-	}
-	return fillSpare(fs, f, name, size, gently)
-}
-
-// beginSpare makes a file of which nothing is written, but for which there is room; fillSpare makes the spare of it.
+// beginSpare makes a file of which nothing is written, but for which there is room; fillSpare makes the spare of it. A disk without room
+// says so here, before any of it is taken.
 func beginSpare(fs disk.FS, name string, size int64) (disk.File, error) {
 	f, err := fs.Create(name)
 	if err != nil {
@@ -48,7 +38,9 @@ func beginSpare(fs disk.FS, name string, size int64) (disk.File, error) {
 	return f, nil
 }
 
-// fillSpare writes the zeros and closes the file.
+// fillSpare writes the zeros and closes the file, which is durable then and can be taken into use later. Files whose bytes exist are more
+// than twice as fast to sync as files with only reserved blocks, since no metadata changes with the data. Done gently, each piece is on
+// the disk before the next: all of it in one sync would be a burst of hundreds of MiB, in which the flush of a group waits for up to 50 ms.
 func fillSpare(fs disk.FS, f disk.File, name string, size int64, gently bool) (err error) {
 	for off := int64(0); off < size && err == nil; off += int64(len(zeros)) {
 		n := min(int64(len(zeros)), size-off)
@@ -68,12 +60,14 @@ func fillSpare(fs disk.FS, f disk.File, name string, size int64, gently bool) (e
 	return err
 }
 
-// takeSpare turns a spare into the file of a sequence: new header, new name, both durable.
-func takeSpare(fs disk.FS, dir, spare string, h header) (*file, error) {
+// takeSpare turns a spare into the file of a sequence: new header, new name, both durable. Beside an error it gives the name that the file
+// has now.
+func takeSpare(fs disk.FS, dir, spare string, h header) (_ *file, name string, err error) {
 	f, err := fs.Open(spare)
 	if err != nil {
-		return nil, err
+		return nil, spare, err
 	}
+	name = spare
 	if err = f.WriteVec([][]byte{h.append(nil)}, 0); err == nil {
 		err = f.Sync()
 	}
@@ -81,13 +75,14 @@ func takeSpare(fs disk.FS, dir, spare string, h header) (*file, error) {
 		err = fs.Rename(spare, fileName(dir, h.sequence))
 	}
 	if err == nil {
+		name = fileName(dir, h.sequence)
 		err = fs.SyncDir(dir)
 	}
 	if err != nil {
 		_ = f.Close() // the first error is the one that counts
-		return nil, err
+		return nil, name, err
 	}
-	return &file{File: f, header: h, name: fileName(dir, h.sequence)}, nil
+	return &file{File: f, header: h, name: name}, name, nil
 }
 
 func newGeneration() uint64 {
@@ -105,8 +100,9 @@ type file struct {
 
 // listed is what Open finds in the folder.
 type listed struct {
-	files  []uint64 // sequences, ascending
-	spares []string // paths
+	files   []uint64 // sequences, ascending
+	spares  []string // paths
+	highest int      // number of a spare
 }
 
 func list(fs disk.FS, dir string) (l listed, err error) {
@@ -118,6 +114,9 @@ func list(fs disk.FS, dir string) (l listed, err error) {
 		switch {
 		case strings.HasSuffix(e.Name, spareSuffix):
 			l.spares = append(l.spares, path.Join(dir, e.Name))
+			if n, err := strconv.Atoi(strings.TrimSuffix(e.Name, spareSuffix)); err == nil { // another name is nobody's
+				l.highest = max(l.highest, n)
+			}
 		case strings.HasSuffix(e.Name, fileSuffix):
 			n, err := strconv.ParseUint(strings.TrimSuffix(e.Name, fileSuffix), 10, 64)
 			if err != nil {

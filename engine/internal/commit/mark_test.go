@@ -73,7 +73,7 @@ func (s *scribe) open(sequence uint64, start LSN, stale bool) {
 			s.t.Fatal(err)
 		}
 	}
-	f, err := takeSpare(s.fs, testDir, spare, header{sequence: sequence, generation: 7 + sequence, start: start, size: scribeBytes})
+	f, _, err := takeSpare(s.fs, testDir, spare, header{sequence: sequence, generation: 7 + sequence, start: start, size: scribeBytes})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -335,6 +335,15 @@ func FuzzMark(f *testing.F) {
 			t.Fatalf("parsed %+v from other bytes", m)
 		}
 	})
+}
+
+// createSpare makes a spare at once.
+func createSpare(fs disk.FS, name string, size int64, gently bool) error {
+	f, err := beginSpare(fs, name, size)
+	if err != nil {
+		return err
+	}
+	return fillSpare(fs, f, name, size, gently)
 }
 
 // backed counts the pieces that are brought to the disk before the next is written.

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/streambus/streambus/engine/disk"
 )
@@ -22,10 +24,15 @@ type supply struct {
 	begun *begun      // the next spare, of which there is nothing but its room; owned by who prepares
 	seq   uint64      // of the next file
 	base  LSN         // of the next file
-	names int         // counter for spare names
+	names int         // the highest number that a spare has, or had
+	rests bool        // no file is prepared for now: there was no room, or no descriptor
+	again *time.Timer // ends the rest
 	done  bool
 	err   error
 }
+
+// rest is how long the supply waits before it asks for room again, unless a file is recycled meanwhile.
+const rest = time.Second
 
 // begun is a file of beginSpare.
 type begun struct {
@@ -47,6 +54,7 @@ func openSupply(o Options, at LSN) (*supply, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.names = l.highest
 	for _, name := range l.spares {
 		if err := s.adopt(name); err != nil {
 			return nil, err
@@ -88,16 +96,10 @@ func (s *supply) checkRoom() error {
 // taken. Further ones are a convenience, so a full disk does not stop the log when it finds no room for them.
 const minFiles = 2
 
+// spareName is one that no file has.
 func (s *supply) spareName() string {
-	for {
-		s.names++
-		name := path.Join(s.o.Dir, fmt.Sprintf("%d%s", s.names, spareSuffix))
-		f, err := s.o.FS.Open(name)
-		if err != nil {
-			return name
-		}
-		_ = f.Close() // only looked whether it exists
-	}
+	s.names++
+	return path.Join(s.o.Dir, strconv.Itoa(s.names)+spareSuffix)
 }
 
 // adopt keeps a spare of the right size, and removes another.
@@ -127,18 +129,16 @@ func (s *supply) first() (*file, error) {
 		return nil, err
 	}
 	if len(s.spare) == 0 {
-		name := s.spareName()
-		next, err := beginSpare(s.o.FS, name, s.o.FileBytes)
-		if err != nil {
+		if s.begun, err = s.begin(); err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
-		s.begun = &begun{next, name}
 	}
 	s.used = append(s.used, &usedFile{name: f.name, sequence: f.sequence, end: f.end()})
 	return f, nil
 }
 
-// prepare makes the next file of a spare, or of a new one. Called by one goroutine at a time; does I/O without the lock.
+// prepare makes the next file of a spare, or of a new one. Called by one goroutine at a time; does I/O without the lock. When it fails, the
+// spare is still there.
 func (s *supply) prepare(gently bool) (*file, error) {
 	s.mu.Lock()
 	var name string
@@ -148,49 +148,72 @@ func (s *supply) prepare(gently bool) (*file, error) {
 	h := header{sequence: s.seq, generation: newGeneration(), start: s.base, size: s.o.FileBytes}
 	s.mu.Unlock()
 	name, err := s.asSpare(name, gently)
-	if err != nil {
-		return nil, err
-	}
-	f, err := takeSpare(s.o.FS, s.o.Dir, name, h)
-	if err != nil {
-		return nil, err
+	var f *file
+	if err == nil {
+		f, name, err = takeSpare(s.o.FS, s.o.Dir, name, h)
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		if name != "" {
+			s.spare = append(s.spare, name)
+		}
+		return nil, err
+	}
 	s.seq, s.base = h.sequence+1, h.end()
-	s.mu.Unlock()
 	return f, nil
 }
 
 // asSpare makes a new spare when name is empty, and gives a used file the name of one: a crash while its header is written
-// anew must not leave a file whose name and header disagree.
+// anew must not leave a file whose name and header disagree. Beside an error it gives the name that the file has now, if there is one.
 func (s *supply) asSpare(name string, gently bool) (string, error) {
-	if strings.HasSuffix(name, spareSuffix) {
+	switch {
+	case name == "":
+		return s.newSpare(gently)
+	case strings.HasSuffix(name, spareSuffix):
 		return name, nil
 	}
-	if b := s.begun; name == "" && b != nil {
-		s.begun = nil
-		return b.name, fillSpare(s.o.FS, b.File, b.name, s.o.FileBytes, gently)
-	}
 	spare := s.spareName()
-	if name == "" {
-		return spare, createSpare(s.o.FS, spare, s.o.FileBytes, gently)
-	}
 	if err := s.o.FS.Rename(name, spare); err != nil {
-		return "", err
+		return name, err
 	}
 	return spare, s.o.FS.SyncDir(s.o.Dir)
 }
 
-// run keeps one file prepared ahead, as long as the number of files allows, until stop.
+// newSpare makes one of the file that is begun, or from nothing.
+func (s *supply) newSpare(gently bool) (string, error) {
+	b := s.begun
+	if b == nil {
+		var err error
+		if b, err = s.begin(); err != nil {
+			return "", err
+		}
+	}
+	s.begun = nil
+	if err := fillSpare(s.o.FS, b.File, b.name, s.o.FileBytes, gently); err != nil {
+		return "", err
+	}
+	return b.name, nil
+}
+
+func (s *supply) begin() (*begun, error) {
+	name := s.spareName()
+	f, err := beginSpare(s.o.FS, name, s.o.FileBytes)
+	if err != nil {
+		return nil, err
+	}
+	return &begun{f, name}, nil
+}
+
+// run keeps one file prepared ahead, as long as the number of files allows, until stop. Where there is no room for one more, the log goes
+// round with those that there are.
 func (s *supply) run(fail func(error)) {
 	for s.wantsFile() {
 		f, err := s.prepare(true)
-		s.mu.Lock()
-		if passes(err) && len(s.used) >= minFiles {
-			s.o.Files = len(s.used) // go round with what there is
-			s.mu.Unlock()
+		if passes(err) && s.takeRest() {
 			continue
 		}
+		s.mu.Lock()
 		if err != nil {
 			s.err = err
 		} else {
@@ -204,6 +227,29 @@ func (s *supply) run(fail func(error)) {
 			return
 		}
 	}
+}
+
+// takeRest lets the supply rest if the log can go round meanwhile.
+func (s *supply) takeRest() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.used)+len(s.spare) < minFiles {
+		return false
+	}
+	s.rests = true
+	if s.done {
+		return true // for good
+	}
+	if s.again != nil {
+		s.again.Stop()
+	}
+	s.again = time.AfterFunc(rest, func() {
+		s.mu.Lock()
+		s.rests = false
+		s.mu.Unlock()
+		s.cond.Broadcast()
+	})
+	return true
 }
 
 // passes says that an error is a lack of room or descriptors, not the disk's end.
@@ -220,7 +266,7 @@ func passes(err error) bool {
 func (s *supply) wantsFile() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for !s.done && (s.ready != nil || (len(s.spare) == 0 && len(s.used) >= s.o.Files)) {
+	for !s.done && (s.rests || s.ready != nil || (len(s.spare) == 0 && len(s.used) >= s.o.Files)) {
 		s.cond.Wait()
 	}
 	return !s.done
@@ -259,6 +305,7 @@ func (s *supply) recycle(at LSN, named uint32) {
 	for len(s.used) > 1 && s.used[0].end <= at && uint32(s.used[0].sequence+1) != named {
 		s.spare = append(s.spare, s.used[0].name)
 		s.used = s.used[1:]
+		s.rests = false // there is one to go on in
 	}
 	s.cond.Broadcast()
 }
@@ -267,6 +314,9 @@ func (s *supply) recycle(at LSN, named uint32) {
 func (s *supply) stop() {
 	s.mu.Lock()
 	s.done = true
+	if s.again != nil {
+		s.again.Stop()
+	}
 	s.mu.Unlock()
 	s.cond.Broadcast()
 }
