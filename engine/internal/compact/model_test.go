@@ -201,7 +201,7 @@ func (m *model) expireMarkers(r Round, want map[batch.Offset]rec, end batch.Offs
 		s := m.specs[base]
 		h, dated := m.horizon[base]
 		switch marker := s.bits&controlBit != 0; {
-		case base >= end || m.gone[base]:
+		case base >= end || marker && m.gone[base]: // of another batch, that is its first record
 		case marker && live[s.producer]:
 			live[s.producer] = false
 		case marker && !dated:
@@ -346,6 +346,7 @@ func genSpec(t *rapid.T) (s spec, aborted, preserve bool) {
 func salted(m *OffsetMap, salt byte) {
 	m.draw = func(p []byte) {
 		salt++
+		clear(p)
 		p[0] = salt
 	}
 	m.Reset()
