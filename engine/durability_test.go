@@ -468,3 +468,26 @@ func TestCommitLogGoesOnWhenThereIsRoomAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestALogThatCouldNotBeOpenedIsThereTheNextTime: what passes on the way from a new folder to an open log costs one try, not the disk.
+func TestALogThatCouldNotBeOpenedIsThereTheNextTime(t *testing.T) {
+	var few atomic.Bool
+	o := smallOptions(disk.Inject(disk.NewMem(), func(op disk.Op, name string) error {
+		if op == "open" && strings.HasSuffix(name, ".log") && few.Load() {
+			return syscall.EMFILE
+		}
+		return nil
+	}), "/d")
+	e := mustOpen(t, o)
+	few.Store(true)
+	if l, err := e.OpenLog("t-0", LogOptions{}); err == nil || errors.Is(err, ErrFailed) {
+		t.Fatalf("%v, %v; want an error that passes", l, err)
+	}
+	few.Store(false)
+	w := newWatcher()
+	l := mustLog(t, e, "t-0", LogOptions{Observer: w})
+	appendAll(t, l, w, makeBatch("x", 1, 0))
+	if names := e.Names(); len(names) != 1 {
+		t.Errorf("logs %v", names)
+	}
+}

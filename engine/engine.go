@@ -313,6 +313,9 @@ func (e *Engine) create(name string, o *LogOptions) (s commit.LogState, err erro
 		_ = removeAll(fs, tmp) // what is left, the next Open removes
 		return s, e.growthError(fmt.Errorf("create log %s: %w", name, err))
 	}
+	e.mu.Lock()
+	e.known[s.ID] = s // it exists, whatever becomes of opening it: to create it again over its folder would be the disk's failure
+	e.mu.Unlock()
 	return s, nil
 }
 

@@ -83,6 +83,7 @@ func TestNames(t *testing.T) {
 			"remove nothing":       {fsys.Remove(at("none")), fs.ErrNotExist},
 			"remove a full folder": {fsys.Remove(at("sub")), syscall.ENOTEMPTY},
 			"rename nothing":       {fsys.Rename(at("none"), at("x")), fs.ErrNotExist},
+			"rename to a folder":   {fsys.Rename(at("sub/deep"), at("sub")), fs.ErrExist},
 			"folder below a file":  {fsys.MkdirAll(at("a/x")), syscall.ENOTDIR},
 			"sync no folder":       {fsys.SyncDir(at("none")), fs.ErrNotExist},
 		} {

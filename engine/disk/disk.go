@@ -42,7 +42,8 @@ type FS interface {
 	Create(name string) (File, error)
 	// Open opens an existing file, readable and writable.
 	Open(name string) (File, error)
-	// Rename replaces newName if it exists. Durable after SyncDir of the folder; both names lie in the same folder.
+	// Rename replaces newName if it is a file; a folder stays, and is fs.ErrExist. Durable after SyncDir of the folder; both names lie in
+	// the same folder.
 	Rename(oldName, newName string) error
 	// Remove deletes a file or an empty folder.
 	Remove(name string) error

@@ -97,6 +97,9 @@ func (m *Mem) Rename(oldName, newName string) error {
 	if n == nil {
 		return pathError("rename", oldName, fs.ErrNotExist)
 	}
+	if there := m.live[to]; there != nil && there.dir && there != n {
+		return pathError("rename", newName, fs.ErrExist)
+	}
 	if n.dir { // unsynced changes in the folder belong to it, whatever it is called
 		for i := range m.pending {
 			m.pending[i].from, m.pending[i].to = below(m.pending[i].from, from, to), below(m.pending[i].to, from, to)
