@@ -20,7 +20,7 @@ type conn struct {
 	ip      string
 	session Session
 	send    *sender
-	ctx     context.Context
+	ctx     context.Context // from register on
 	cancel  context.CancelCauseFunc
 	queue   chan Pending // begun and not answered, in order; closed by the reader
 	waiting atomic.Int32 // requests begun and not answered
@@ -39,7 +39,6 @@ func (s *Server) newConn(nc net.Conn) (*conn, error) {
 	if c.ip, _, err = net.SplitHostPort(nc.RemoteAddr().String()); err != nil {
 		c.ip = nc.RemoteAddr().String()
 	}
-	c.ctx, c.cancel = context.WithCancelCause(s.ctx)
 	return c, nil
 }
 

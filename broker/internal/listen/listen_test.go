@@ -609,3 +609,37 @@ func (f *flaky) Accept() (net.Conn, error) {
 
 func (f *flaky) Close() error   { close(f.closed); return nil }
 func (f *flaky) Addr() net.Addr { return &net.TCPAddr{} }
+
+// counted is a context that counts what hangs on it.
+type counted struct {
+	context.Context
+	done chan struct{}
+	hang atomic.Int64
+}
+
+func (c *counted) Done() <-chan struct{} { return c.done }
+
+// AfterFunc is what package context asks of a parent that is not its own.
+func (c *counted) AfterFunc(f func()) func() bool {
+	c.hang.Add(1)
+	return func() bool { c.hang.Add(-1); return true }
+}
+
+// TestARefusedConnectionLeavesNothing: whoever is refused, a thousand times a second for days, must not cost memory each time.
+func TestARefusedConnectionLeavesNothing(t *testing.T) {
+	c := &counted{Context: context.Background(), done: make(chan struct{})}
+	s := &Server{o: Options{NewSession: func(net.Addr) Session { return newFake(t) }}, ctx: c, conns: map[*conn]struct{}{}, perIP: map[string]int{}}
+	s.o.defaults()
+	s.lines.log = s.o.Logger
+	s.SetLimits(Limits{}) // none is taken
+	for range 3 {
+		ours, theirs := net.Pipe()
+		s.admit(ours)
+		if _, err := theirs.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("%v, want the connection closed", err)
+		}
+	}
+	if n := c.hang.Load(); n != 0 || s.Refused.Load() != 3 {
+		t.Errorf("%d contexts are kept of %d refused connections", n, s.Refused.Load())
+	}
+}

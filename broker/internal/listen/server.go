@@ -181,6 +181,7 @@ func (s *Server) register(c *conn) error {
 	if err := s.within(c.ip); err != nil {
 		return err
 	}
+	c.ctx, c.cancel = context.WithCancelCause(s.ctx) // not before: s.ctx would keep that of a connection that is refused
 	s.conns[c] = struct{}{}
 	s.perIP[c.ip]++
 	return nil
