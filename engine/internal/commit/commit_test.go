@@ -196,6 +196,25 @@ func TestGroupsGather(t *testing.T) {
 	}
 }
 
+// TestRoomIsGivenBackOnce: an entry that is refused leaves its room to who asked for it.
+func TestRoomIsGivenBackOnce(t *testing.T) {
+	c := start(t, newDisk(t), newRecorder(), 0)
+	e := one(1, 0, 10)
+	if err := c.Admit(len(e.Batch)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Enqueue(e); !errors.Is(err, ErrClosed) {
+		t.Fatalf("%v, want ErrClosed", err)
+	}
+	c.Dismiss(len(e.Batch))
+	if got := c.Counts().Queued; got != 0 {
+		t.Errorf("%d bytes are queued", got)
+	}
+}
+
 // TestEveryBitOfAFrameIsChecked flips each bit of a log of two frames. That is corruption: it may never be served, and never be taken for
 // a torn write (C2); but in the last frame, when the mark behind it is lost, there is nothing else to take it for.
 func TestEveryBitOfAFrameIsChecked(t *testing.T) {

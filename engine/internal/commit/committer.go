@@ -180,11 +180,11 @@ func (c *Committer) state() error {
 	return nil
 }
 
-// Enqueue puts an entry, for which Admit gave room, behind all others: the order of calls is the order of LSNs.
+// Enqueue puts an entry, for which Admit gave room, behind all others: the order of calls is the order of LSNs. When it refuses, the room
+// is still the caller's to give back (Dismiss). Errors: those of Admit.
 func (c *Committer) Enqueue(e Entry) error {
 	c.mu.Lock()
 	if err := c.state(); err != nil {
-		c.queued -= int64(len(e.Batch))
 		c.mu.Unlock()
 		return err
 	}
