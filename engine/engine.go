@@ -141,19 +141,22 @@ func (e *Engine) begin(ctx context.Context) error {
 	}
 	e.known, e.damaged, e.nextLog, e.summary = r.logs, r.damaged, r.nextLog, r.summary
 	e.behind = newBehind(e.o.CacheBytes)
+	if e.cache, err = newCache(e.o.CacheBytes); err != nil {
+		return fmt.Errorf("%d MiB for the newest batches: %w", e.o.CacheBytes>>20, err)
+	}
 	e.committer, err = commit.Start(commit.Options{
 		FS: e.o.FS, Dir: path.Join(e.o.Dir, commitDir), FileBytes: e.o.CommitFileBytes, Files: e.o.CommitFiles,
 		GroupBytes: e.o.GroupBytes, QueueBytes: e.o.QueueBytes, Target: &sink{Engine: e},
 	}, r.end)
 	if err != nil {
+		e.cache.Close()
 		return fmt.Errorf("commit log of %s: %w", e.o.Dir, err)
-	}
-	if e.cache, err = newCache(e.o.CacheBytes); err != nil {
-		return err
 	}
 	e.unlogged = commit.StartUnlogged(commit.Options{GroupBytes: e.o.GroupBytes, QueueBytes: e.o.QueueBytes, Target: &sink{Engine: e}})
 	if err := e.nameFile(); err != nil {
-		return errors.Join(err, e.committer.Close(), e.unlogged.Close())
+		err = errors.Join(err, e.committer.Close(), e.unlogged.Close())
+		e.cache.Close()
+		return err
 	}
 	e.wg.Go(e.writeBehind)
 	e.wg.Go(e.checkpoints)

@@ -797,3 +797,42 @@ func listing(t *testing.T, dir string) string {
 	}))
 	return strings.Join(out, "\n")
 }
+
+// TestOpenThatFailsLeavesNothing: whichever operation of a start fails, no memory is held, no goroutine runs (TestMain) and the lock is free.
+func TestOpenThatFailsLeavesNothing(t *testing.T) {
+	mem := disk.NewMem()
+	maps, arenas := disk.Held()
+	fails := 0
+	for n := int64(0); ; n++ {
+		var left atomic.Int64
+		left.Store(n)
+		e, err := Open(context.Background(), smallOptions(disk.Inject(mem, func(op disk.Op, _ string) error {
+			if left.Add(-1) == -1 {
+				return syscall.EIO
+			}
+			return nil
+		}), "/d"))
+		if err == nil {
+			if err := e.Close(); err != nil && left.Load() >= 0 {
+				t.Fatal(err)
+			}
+			if left.Load() >= 0 {
+				break
+			}
+		} else {
+			fails++
+		}
+		if m, a := disk.Held(); m != maps || a != arenas {
+			t.Fatalf("operation %d: %v; %d mappings and %d arenas are left", n, err, m-maps, a-arenas)
+		}
+	}
+	if fails == 0 {
+		t.Error("no operation of Open failed")
+	}
+	o := smallOptions(mem, "/d")
+	o.CacheBytes = 1 << 60
+	if _, err := Open(context.Background(), o); err == nil {
+		t.Fatal("a cache of 1 EiB is too much")
+	}
+	mustOpen(t, smallOptions(mem, "/d"))
+}
