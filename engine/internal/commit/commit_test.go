@@ -82,6 +82,13 @@ func (r *recorder) waitFor(n int) error {
 	return r.err
 }
 
+// told is how many entries were flushed so far.
+func (r *recorder) told() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.flushed)
+}
+
 func describe(e Entry) string {
 	if e.Kind == Drop {
 		return fmt.Sprintf("drop %d", e.Log)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -165,13 +166,14 @@ func (s *supply) prepare(gently bool) (*file, error) {
 }
 
 // asSpare makes a new spare when name is empty, and gives a used file the name of one: a crash while its header is written
-// anew must not leave a file whose name and header disagree. Beside an error it gives the name that the file has now, if there is one.
+// anew must not leave a file whose name and header disagree. So the name is made durable also when it is that of a spare: an earlier
+// attempt may have failed to. Beside an error it gives the name that the file has now, if there is one.
 func (s *supply) asSpare(name string, gently bool) (string, error) {
 	switch {
 	case name == "":
 		return s.newSpare(gently)
 	case strings.HasSuffix(name, spareSuffix):
-		return name, nil
+		return name, s.o.FS.SyncDir(s.o.Dir)
 	}
 	spare := s.spareName()
 	if err := s.o.FS.Rename(name, spare); err != nil {
@@ -303,7 +305,8 @@ func (s *supply) recycle(at LSN, named uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.used) > 1 && s.used[0].end <= at && uint32(s.used[0].sequence+1) != named {
-		s.spare = append(s.spare, s.used[0].name)
+		// At the front: the last may be one that failed to become the next file, and has its name. Another must not take that before it is gone.
+		s.spare = slices.Insert(s.spare, 0, s.used[0].name)
 		s.used = s.used[1:]
 		s.rests = false // there is one to go on in
 	}
