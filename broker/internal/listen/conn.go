@@ -25,6 +25,7 @@ type conn struct {
 	queue   chan Pending // begun and not answered, in order; closed by the reader
 	waiting atomic.Int32 // requests begun and not answered
 	stopped atomic.Bool  // read no more, answer what is begun
+	parting bool         // a last word was said: close gently. The reader's
 }
 
 // readBuffer holds small requests, so that prefix and body come in one system call; large bodies pass it by.
@@ -58,7 +59,7 @@ func (c *conn) run() {
 	}
 	close(c.queue)
 	<-written
-	if c.stopped.Load() {
+	if c.stopped.Load() || c.parting {
 		c.linger()
 	}
 	c.close()
@@ -117,7 +118,7 @@ func (c *conn) report(what string, err error) {
 func (c *conn) read() error {
 	br := bufio.NewReaderSize(c.nc, readBuffer)
 	fr := frameReader{r: br, limit: c.s.o.MaxRequestBytes, budget: c.s.budget, arm: c.armBody}
-	for {
+	for begun := false; ; begun = true {
 		if err := c.first(br); err != nil {
 			return err
 		}
@@ -132,6 +133,9 @@ func (c *conn) read() error {
 		if err != nil {
 			if c.stopped.Load() {
 				return nil // half a request is no request
+			}
+			if errors.Is(err, errHTTP) && !begun {
+				c.refuseHTTP()
 			}
 			return fmt.Errorf("read a request: %w", err)
 		}

@@ -95,6 +95,9 @@ func (fr *frameReader) next(ctx context.Context) (*Frame, error) {
 	}
 	n := int(int32(binary.BigEndian.Uint32(prefix[:])))
 	if n < 0 || n > fr.limit {
+		if err := stranger(prefix); err != nil {
+			return nil, err
+		}
 		return nil, fmt.Errorf("%w: %d bytes announced, at most %d are taken", errFrame, n, fr.limit)
 	}
 	f := &Frame{class: -1, budget: fr.budget}

@@ -313,6 +313,46 @@ func TestErrorsCloseWithOneLine(t *testing.T) {
 	}
 }
 
+func TestOtherProtocolsAreCalledByTheirNames(t *testing.T) {
+	for sent, want := range map[string]string{
+		"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n": "http.listeners",
+		"DELETE / HTTP/1.1\r\n\r\n":                "http.listeners",
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n":         "http.listeners",
+		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03": "security.protocol",
+		"PROXY TCP4 1.1.1.1 2.2.2.2 3 4\r\n":       "load balancer",
+		"\r\n\r\n\x00\r\nQUIT\n":                   "load balancer",
+		"SSH-2.0-OpenSSH_9.2\r\n":                  "SSH",
+		"\xff\xff\xff\xff":                         "-1 bytes announced",
+		"hello broker":                             "bytes announced",
+	} {
+		s, log := serveFake(t, newFake(t), Options{})
+		c := connect(t, s)
+		if _, err := c.Write([]byte(sent)); err != nil {
+			t.Fatal(err)
+		}
+		answer, _ := io.ReadAll(c) // a reset, where there is nothing to say, is as good as an end
+		if http := want == "http.listeners"; http != strings.HasPrefix(string(answer), "HTTP/1.1 400 ") || http != strings.Contains(string(answer), want) {
+			t.Errorf("%q is answered %q", sent, answer)
+		}
+		if strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), want) {
+			t.Errorf("%q: log:\n%s", sent, log)
+		}
+	}
+}
+
+// A request that looks like HTTP after others is no HTTP: a response may be under way, and nothing is written into it.
+func TestNoHTTPAfterTheFirstRequest(t *testing.T) {
+	f := newFake(t)
+	s, _ := serveFake(t, f, Options{})
+	c := connect(t, s)
+	c.send("wait")
+	<-f.begun
+	if _, err := c.Write([]byte("GET / HTTP/1.1\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	c.wantClosed()
+}
+
 func TestConnectionLimits(t *testing.T) {
 	for name, o := range map[string]Options{"in all": {MaxConns: 2}, "per address": {MaxConnsPerIP: 2}} {
 		t.Run(name, func(t *testing.T) {
