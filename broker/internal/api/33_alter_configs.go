@@ -52,6 +52,6 @@ func resourceOf(kind int8, name string) topics.Resource {
 // altered logs that settings were changed, not to what: they may be secrets.
 func (r *request) altered(to topics.Resource, validateOnly bool, err error) {
 	if err == nil && !validateOnly {
-		r.s.Logger.Info("settings altered", "kind", int8(to.Kind), "name", to.Name, "client", r.clientID())
+		r.s.Logger.Info("settings altered", "kind", to.Kind, "name", to.Name, "client", r.clientID())
 	}
 }

@@ -26,6 +26,23 @@ const (
 	GroupResource  ResourceKind = 32
 )
 
+// String names a kind as kafka-configs does, in the singular.
+func (k ResourceKind) String() string {
+	switch k {
+	case TopicResource:
+		return "topic"
+	case BrokerResource:
+		return "broker"
+	case GroupResource:
+		return "group"
+	case 8:
+		return "broker-logger"
+	case 16:
+		return "client-metrics"
+	}
+	return fmt.Sprint("type ", int8(k))
+}
+
 // Resource is what is configured: a topic, a group, a broker by its id, or all brokers, whose name is empty.
 type Resource struct {
 	Kind ResourceKind
@@ -52,7 +69,7 @@ func (c *Catalog) find(r Resource) (*target, error) {
 	case GroupResource:
 		return c.findGroup(r.Name)
 	}
-	return nil, fmt.Errorf("%w: type %d is not served", ErrResource, r.Kind)
+	return nil, fmt.Errorf("%w: settings of kind %v are not served", ErrResource, r.Kind)
 }
 
 func (c *Catalog) findTopic(name string) (*target, error) {

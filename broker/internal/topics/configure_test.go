@@ -159,6 +159,9 @@ func TestRefusedChangesChangeNothing(t *testing.T) {
 	if r.store.Image() != before {
 		t.Error("a refused change was written")
 	}
+	if err := r.set(Resource{8, "1"}, "x=DEBUG"); !strings.Contains(fmt.Sprint(err), "broker-logger") {
+		t.Errorf("%v does not say what is not served", err)
+	}
 	for _, res := range []Resource{{TopicResource, "b"}, {BrokerResource, "2"}, {8, "1"}} {
 		if _, err := r.DescribeConfigs(res, nil); err == nil {
 			t.Errorf("%v is described", res)
