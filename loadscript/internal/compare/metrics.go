@@ -53,16 +53,21 @@ func latency(name string, q float64, of func(*report.Latency) int64) func(*repor
 	}
 }
 
-// recovery is the slowest recovery in nanoseconds. A run that never recovered has no number: its verdict says so.
+// recovery is the slowest recovery in nanoseconds. A run that never recovered has no number: its verdict says so. Nor has one of
+// which the slowest was cut short by the next fault.
 func recovery(s *report.Scenario) (float64, bool) {
-	worst := int64(0)
-	for _, r := range s.Recoveries {
-		if r.RecoveryNs < 0 {
+	worst, least := int64(0), int64(0)
+	for i := range s.Recoveries {
+		switch took, known := s.Recoveries[i].Took(); {
+		case !known:
+			least = max(least, took)
+		case took < 0:
 			return 0, false
+		default:
+			worst = max(worst, took)
 		}
-		worst = max(worst, r.RecoveryNs)
 	}
-	return float64(worst), len(s.Recoveries) > 0
+	return float64(worst), len(s.Recoveries) > 0 && least <= worst
 }
 
 // brokerCPU is CPU seconds of all brokers per million acknowledged records.

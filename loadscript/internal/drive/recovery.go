@@ -23,6 +23,9 @@ import (
 // The rate is held against what was offered in the same second, so that a fault on a ramp or at the edge of a spike is judged
 // fairly, and the backlog that is worked off after a fault is not yet a recovery. Seconds in which nothing was offered are
 // inside when nothing is in flight.
+//
+// A fault is watched until the next one begins: what is silent or slow from then on is the next one's doing. Faults that overlap
+// share what happens, for nobody can tell them apart; of the recovery, what passed until the other one was over is left out.
 const (
 	calmRows     = 30   // of before the fault
 	leastCalm    = 3    // fewer make no band
@@ -88,12 +91,13 @@ type recoverer struct {
 	inside    int   // rows in a row
 	since     int64 // begin of the first of them
 	recovered bool
+	next      *report.Event // the fault that began before this one was recovered; nil: none
 }
 
 // feed judges a row that ended after the fault did.
 func (r *recoverer) feed(row report.Second) {
 	begin := row.TNs - row.WidthNs
-	if r.recovered || r.event.EndNs == 0 || row.TNs <= r.event.EndNs {
+	if r.event.EndNs == 0 || row.TNs <= r.event.EndNs {
 		return
 	}
 	if !r.band.known || !r.band.holds(row) {
@@ -106,22 +110,45 @@ func (r *recoverer) feed(row report.Second) {
 	r.recovered = r.inside >= steadyRows
 }
 
-// result is what became of it. last says that no more rows come: then what is inside counts as it is.
-func (r *recoverer) result(last bool, silences []report.Silence) report.Recovery {
+// result is what became of it when no more rows come: then what is inside counts as it is. others are all faults that were
+// applied, and may hold this one too.
+func (r *recoverer) result(others []report.Event, silences []report.Silence) report.Recovery {
 	out := report.Recovery{
 		Fault: r.event.Name, Target: r.event.Target, BeginNs: r.event.TNs, EndNs: r.event.EndNs, RecoveryNs: -1, Detail: r.band.String(),
 	}
 	until := int64(math.MaxInt64)
-	if r.recovered || last && r.inside > 0 {
-		out.RecoveryNs = r.since - r.event.EndNs
-		until = r.since
+	switch {
+	case r.inside > 0:
+		from := r.event.EndNs
+		for _, o := range others {
+			if o.TNs < r.event.EndNs && o.EndNs <= r.since {
+				from = max(from, o.EndNs)
+			}
+		}
+		out.RecoveryNs, until = r.since-from, r.since
+	case r.next != nil:
+		out.Next, out.NextNs = r.next.Name, r.next.TNs
+	}
+	window := int64(math.MaxInt64)
+	if next := nextFault(r.event, others); next != nil {
+		window = next.TNs
 	}
 	for _, q := range silences {
-		if q.EndNs > r.event.TNs && q.BeginNs < until {
-			out.UnavailableNs = max(out.UnavailableNs, q.EndNs-q.BeginNs)
+		if q.BeginNs < until {
+			out.UnavailableNs = max(out.UnavailableNs, min(q.EndNs, window)-max(q.BeginNs, r.event.TNs))
 		}
 	}
 	return out
+}
+
+// nextFault is the first of the others that began after e was over.
+func nextFault(e report.Event, others []report.Event) (next *report.Event) {
+	for i, o := range others {
+		if e.EndNs > 0 && o.TNs >= e.EndNs && (next == nil || o.TNs < next.TNs) && o.TNs > e.TNs {
+			next = &others[i]
+		}
+	}
+	return next
 }
 
 // recoveries follows the faults of a scenario. One goroutine uses it.
@@ -139,12 +166,20 @@ func (rs *recoveries) feed(row report.Second, faults map[int]report.Event) (dist
 			r = &recoverer{band: newBand(rs.calm)}
 			rs.faults[i] = r
 		}
-		if r == nil {
-			continue // it was not applied
+		if r != nil { // it was applied
+			r.event = e
 		}
-		r.event = e
-		if !r.recovered && e.TNs < row.TNs {
-			disturbed = true
+	}
+	var began []report.Event
+	for _, r := range rs.faults {
+		if r.recovered || r.next != nil || r.event.TNs >= row.TNs {
+			continue
+		}
+		disturbed = true
+		if began == nil {
+			began = rs.events(row.TNs)
+		}
+		if r.next = nextFault(r.event, began); r.next == nil {
 			r.feed(row)
 		}
 	}
@@ -157,12 +192,21 @@ func (rs *recoveries) feed(row report.Second, faults map[int]report.Event) (dist
 	return disturbed
 }
 
+// events lists the faults that were applied and began before a time.
+func (rs *recoveries) events(before int64) (list []report.Event) {
+	for _, r := range rs.faults {
+		if r.event.TNs < before {
+			list = append(list, r.event)
+		}
+	}
+	return list
+}
+
 // results lists the recoveries in order of time.
 func (rs *recoveries) results(silences []report.Silence) (list []report.Recovery) {
+	others := rs.events(math.MaxInt64)
 	for _, r := range rs.faults {
-		if r.event.Error == "" {
-			list = append(list, r.result(true, silences))
-		}
+		list = append(list, r.result(others, silences))
 	}
 	slices.SortFunc(list, func(a, b report.Recovery) int { return cmp.Compare(a.BeginNs, b.BeginNs) })
 	return list

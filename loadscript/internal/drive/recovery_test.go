@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/streambus/streambus/loadscript/internal/plan"
 	"github.com/streambus/streambus/loadscript/internal/report"
 )
 
@@ -134,7 +135,7 @@ func TestNoBandNoRecovery(t *testing.T) {
 }
 
 // A second fault that strikes before the first is over is held against the band of before the first.
-func TestOverlappingFaultsShareTheCalm(t *testing.T) {
+func TestFaultsThatFollowShareTheCalm(t *testing.T) {
 	rs := recoveries{faults: map[int]*recoverer{}}
 	for end := 1; end <= 60; end++ {
 		faults := map[int]report.Event{}
@@ -151,7 +152,64 @@ func TestOverlappingFaultsShareTheCalm(t *testing.T) {
 		rs.feed(row, faults)
 	}
 	list := rs.results(nil)
-	if len(list) != 2 || list[0].RecoveryNs != 11e9 || list[1].RecoveryNs != 5e9 || list[0].Detail != list[1].Detail {
-		t.Errorf("%+v: want 11 s and 5 s, by the same band", list)
+	if len(list) != 2 || list[0].Next != "second" || list[1].RecoveryNs != 5e9 || list[0].Detail != list[1].Detail {
+		t.Errorf("%+v: want none before the second, and 5 s, by the same band", list)
+	}
+}
+
+// What happens after the next fault began is not the doing of the one before, neither the silence nor the time until all is well.
+func TestNextFaultEndsTheWindow(t *testing.T) {
+	rs := recoveries{faults: map[int]*recoverer{}}
+	list := []report.Event{
+		{TNs: 30e9, EndNs: 31e9, Kind: "fault", Name: "pause"},
+		{TNs: 33e9, EndNs: 35e9, Kind: "fault", Name: "kill"},
+		{TNs: 60e9, EndNs: 70e9, Kind: "fault", Name: "latency"}, // and within it, and beyond it:
+		{TNs: 65e9, EndNs: 75e9, Kind: "fault", Name: "restart"},
+	}
+	var disturbed []int
+	for end := 1; end <= 90; end++ {
+		row := second(end, 1000, 1000, 10)
+		if end > 30 && end <= 38 || end > 60 && end <= 76 {
+			row = second(end, 1000, 300, 900)
+		}
+		known := map[int]report.Event{}
+		for i, e := range list {
+			if e.TNs < int64(end)*1e9 {
+				if e.EndNs > int64(end)*1e9 {
+					e.EndNs = 0
+				}
+				known[i] = e
+			}
+		}
+		if rs.feed(row, known) {
+			disturbed = append(disturbed, end)
+		}
+	}
+	got := rs.results([]report.Silence{{BeginNs: 30.5e9, EndNs: 32e9}, {BeginNs: 32.5e9, EndNs: 37e9}, {BeginNs: 66e9, EndNs: 68e9}})
+	for i, want := range []report.Recovery{
+		{Fault: "pause", UnavailableNs: 1.5e9, RecoveryNs: -1, Next: "kill", NextNs: 33e9},
+		{Fault: "kill", UnavailableNs: 4e9, RecoveryNs: 3e9},
+		{Fault: "latency", UnavailableNs: 2e9, RecoveryNs: 1e9},
+		{Fault: "restart", UnavailableNs: 2e9, RecoveryNs: 1e9},
+	} {
+		want.BeginNs, want.EndNs, want.Detail = list[i].TNs, list[i].EndNs, got[i].Detail
+		if got[i] != want {
+			t.Errorf("got  %+v\nwant %+v", got[i], want)
+		}
+	}
+	if took, known := got[0].Took(); took != 2e9 || known {
+		t.Errorf("the pause took %v, known %v: want at least 2s", time.Duration(took), known)
+	}
+	if len(disturbed) != 11+19 || disturbed[0] != 31 || disturbed[10] != 41 {
+		t.Errorf("disturbed %v, want 31 to 41 and 61 to 79", disturbed)
+	}
+}
+
+// A threshold on recoveries that were cut short says that it knows a lower bound.
+func TestThresholdOnRecoveryCutShort(t *testing.T) {
+	r := &report.Scenario{Recoveries: []report.Recovery{{Fault: "a", EndNs: 10e9, RecoveryNs: -1, Next: "b", NextNs: 14e9}, {Fault: "b", EndNs: 16e9, RecoveryNs: 1e9}}}
+	var out report.Threshold
+	if why := (&scenario{}).recoveryTimes(r, &out, plan.Threshold{Metric: "recovery.time"}); why != "" || out.Value != 4e9 || out.Detail != "at least: 1 of 2 not recovered before the next fault" {
+		t.Errorf("%+v, %q", out, why)
 	}
 }

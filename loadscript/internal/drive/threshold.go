@@ -347,18 +347,26 @@ func (s *scenario) unavailable(w window) (list []time.Duration) {
 // recoveryTimes judges the recoveries of r; why says what kept it from being measured.
 func (s *scenario) recoveryTimes(r *report.Scenario, out *report.Threshold, t plan.Threshold) (why string) {
 	var list []time.Duration
-	never := ""
-	for _, rec := range r.Recoveries {
-		if rec.RecoveryNs < 0 {
+	never, bound := "", 0
+	for i := range r.Recoveries {
+		rec := &r.Recoveries[i]
+		took, known := rec.Took()
+		if took < 0 {
 			never = rec.Fault
 			continue
 		}
-		list = append(list, time.Duration(rec.RecoveryNs))
+		if !known {
+			bound++
+		}
+		list = append(list, time.Duration(took))
 	}
 	if len(r.Recoveries) == 0 {
 		return "no fault was applied"
 	}
 	longest(out, t.Stat, list)
+	if bound > 0 {
+		out.Detail = fmt.Sprintf("at least: %d of %d not recovered before the next fault", bound, len(r.Recoveries))
+	}
 	if never != "" {
 		out.Value, out.Detail = math.Inf(1), "never after "+never
 	}

@@ -230,10 +230,21 @@ type Recovery struct {
 	Fault         string `json:"fault"`
 	Target        string `json:"target"`
 	BeginNs       int64  `json:"begin_ns"`
-	EndNs         int64  `json:"end_ns"`           // when the fault was healed
-	UnavailableNs int64  `json:"unavailable_ns"`   // longest silence of a partition that the fault began or met
-	RecoveryNs    int64  `json:"recovery_ns"`      // from EndNs until rate and p99 were back inside the band of before; -1: never
+	EndNs         int64  `json:"end_ns"`         // when the fault was healed
+	UnavailableNs int64  `json:"unavailable_ns"` // longest silence of a partition from BeginNs on, until the next fault began
+	RecoveryNs    int64  `json:"recovery_ns"`    // from EndNs until rate and p99 were back inside the band of before; -1: never, or see Next
+	Next          string `json:"next,omitempty"` // the fault that began before this one was recovered: how long it would have taken is not known
+	NextNs        int64  `json:"next_ns,omitempty"`
 	Detail        string `json:"detail,omitempty"` // the band: "rate 2.9k to 3.1k/s, p99 below 24ms"
+}
+
+// Took is how long the recovery took; known is false where that is no more than a lower bound, for the next fault began before it
+// was over. It is -1 if there was none to the end.
+func (r *Recovery) Took() (ns int64, known bool) {
+	if r.Next != "" {
+		return r.NextNs - r.EndNs, false
+	}
+	return r.RecoveryNs, true
 }
 
 // Silence is a stretch in which records of a partition waited and none was acknowledged.

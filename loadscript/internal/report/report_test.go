@@ -216,7 +216,8 @@ func TestVerdictText(t *testing.T) {
 
 func TestVerdictTextOfFaultsAndProbes(t *testing.T) {
 	r := plausible(60, 1)
-	r.Scenarios[0].Recoveries = append(r.Scenarios[0].Recoveries, Recovery{Fault: "pause controller", Target: "broker 1", BeginNs: 5e10, EndNs: 55e9, RecoveryNs: -1})
+	r.Scenarios[0].Recoveries = append(r.Scenarios[0].Recoveries, Recovery{Fault: "pause controller", Target: "broker 1", BeginNs: 5e10, EndNs: 55e9, RecoveryNs: -1},
+		Recovery{Fault: "restart broker", Target: "broker 3", BeginNs: 45e9, EndNs: 46e9, RecoveryNs: -1, Next: "pause controller", NextNs: 5e10})
 	r.Scenarios[0].Probes = []Probe{{10_000, true, "produce.latency.p99 = 12 ms < 20 ms"}, {20_000, false, "produce.latency.p99 = 31 ms, not < 20 ms"}}
 	r.Scenarios[0].MaxRate = 10_000
 	var b bytes.Buffer
@@ -225,6 +226,7 @@ func TestVerdictTextOfFaultsAndProbes(t *testing.T) {
 	}
 	for _, want := range []string{
 		`kill leader\(orders/0\), broker 2 \(10.0.0.2:9092\) +27s +6.00 s +2.31 s +4.20 s`, `pause controller, broker 1 +50s +5.00 s +0 ns +never`,
+		`restart broker, broker 3 +45s +1.00 s +0 ns +not recovered before the next fault, 4.00 s later`,
 		`FAIL  20,000/s  produce.latency.p99 = 31 ms, not < 20 ms`, `highest rate that held: 10,000/s`, `warn  trend      broker.memory.rss < 1MiB/h: 1.03 GiB/h \(too short`,
 	} {
 		if !regexp.MustCompile(want).MatchString(b.String()) {

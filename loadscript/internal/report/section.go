@@ -216,18 +216,26 @@ func recoveryCard(s *Scenario) (card, bool) {
 	if len(s.Recoveries) == 0 {
 		return card{}, false
 	}
-	worst, silent := int64(0), int64(0)
+	worst, silent, unknown, never := int64(0), int64(0), 0, false
 	for _, r := range s.Recoveries {
 		silent = max(silent, r.UnavailableNs)
-		if worst < 0 || r.RecoveryNs < 0 {
-			worst = -1
+		took, known := r.Took()
+		if !known {
+			unknown++
 			continue
 		}
-		worst = max(worst, r.RecoveryNs)
+		never = never || took < 0
+		worst = max(worst, took)
 	}
 	c := card{"Slowest recovery", FormatLatency(worst), "of " + count(len(s.Recoveries), "fault") + ", silent at most " + FormatLatency(silent), ""}
-	if worst < 0 {
+	if unknown > 0 {
+		c.Note += fmt.Sprintf("; %d not recovered before the next fault", unknown)
+	}
+	switch {
+	case never:
 		c.Value, c.Class = "never", "bad"
+	case unknown == len(s.Recoveries):
+		c.Value = "–"
 	}
 	return c, true
 }
@@ -238,7 +246,10 @@ func recoveries(s *Scenario) (list []recoveryRow) {
 			Fault: r.Fault, Target: r.Target, At: clock(time.Duration(r.BeginNs)), Lasted: FormatLatency(r.EndNs - r.BeginNs),
 			Unavailable: FormatLatency(r.UnavailableNs), Recovery: FormatLatency(r.RecoveryNs), Detail: r.Detail, Class: "ok",
 		}
-		if r.RecoveryNs < 0 {
+		switch took, known := r.Took(); {
+		case !known:
+			row.Recovery, row.Class = "not recovered before the next fault, "+FormatLatency(took)+" later", "warn"
+		case took < 0:
 			row.Recovery, row.Class = "never", "bad"
 		}
 		list = append(list, row)
