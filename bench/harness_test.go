@@ -51,7 +51,7 @@ func (s setup) start(b *testing.B) *server {
 			running[s].settle(b)
 		}
 	}
-	if err := bare.FillCache(scratch, bare.LeaveFree); err != nil { // what benchmarks before this one removed
+	if _, err := bare.FillCache(scratch, bare.LeaveFree); err != nil { // what benchmarks before this one removed
 		b.Fatal(err)
 	}
 	running[s].rest(b)

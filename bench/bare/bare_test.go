@@ -201,22 +201,28 @@ func TestFillCacheLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := len(holes)
-	if err := FillCache(dir, int64(info.Freeram)*int64(info.Unit)-(64<<20)); err != nil { // little: a test is no benchmark
+	filled, err := FillCache(dir, int64(info.Freeram)*int64(info.Unit)-(64<<20)) // little: a test is no benchmark
+	if err != nil {
 		t.Fatal(err)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("left %v, %v", left, err)
 	}
+	var sizes int64
 	for _, f := range holes[before:] {
 		info, err := f.Stat()
 		if err != nil || info.Sys().(*syscall.Stat_t).Blocks != 0 {
 			t.Errorf("%d bytes take room on the disk: %v", info.Size(), err)
 		}
+		sizes += info.Size()
 	}
-	if err := FillCache(dir, 1<<60); err != nil || len(holes) > before+1 {
-		t.Errorf("nothing to fill: %v, %d files", err, len(holes)-before)
+	if filled != sizes {
+		t.Errorf("%d bytes are said to be filled, the files have %d", filled, sizes)
 	}
-	if err := FillCache(dir+"/none", 0); err == nil {
+	if filled, err = FillCache(dir, 1<<60); err != nil || filled != 0 || len(holes) > before+1 {
+		t.Errorf("nothing to fill: %v, %d bytes, %d files", err, filled, len(holes)-before)
+	}
+	if _, err := FillCache(dir+"/none", 0); err == nil {
 		t.Error("a missing folder was written to")
 	}
 	all := holes

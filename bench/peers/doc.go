@@ -9,6 +9,9 @@
 //	                          stopped and removed. Each round begins with another side.
 //	driver (driver.go)        what loads it: kgo (franz-go) and nats.go in this process; Kafka's own perf tools; loadscript
 //
+// Before each side, free memory is made page cache (bare.FillCache says why): the sides find the same, not what the one before has removed. It
+// stays available, and a JVM takes of it what it needs, as on a machine in use.
+//
 // In a round a side is started (until its first record is acknowledged), warmed up, filled at full speed, read, offered a rate, loaded by the
 // programs, and left idle. Nothing is tuned: brokers have their defaults but for the setting that is compared, clients too but for what
 // driver.go lists; all of it is printed above the results.

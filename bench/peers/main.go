@@ -17,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/streambus/streambus/bench/bare"
 )
 
 //go:embed peer.star
@@ -96,7 +98,12 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	for r := range *count {
 		for i := range sides {
 			s := &sides[(i+r)%len(sides)]
-			fmt.Fprintf(errs, "round %d of %d: %s\n", r+1, *count, s.name)
+			// What the side before removed is free again: without this, each would find what its predecessor left.
+			filled, err := bare.FillCache(root, bare.LeaveFree)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(errs, "round %d of %d: %s (%.1f GiB of free memory made page cache before)\n", r+1, *count, s.name, float64(filled)/(1<<30))
 			got, err := p.measure(ctx, s, root, *round)
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
@@ -146,7 +153,7 @@ func (p *paths) kafkaMissing() error {
 
 // describe prints settings and versions as configuration of the results.
 func (p *paths) describe(out io.Writer, sides []side) {
-	fmt.Fprintf(out, "pkg: github.com/streambus/streambus/bench/peers\nsettings: %s\n", settings)
+	fmt.Fprintf(out, "pkg: github.com/streambus/streambus/bench/peers\nsettings: %s\nmemory-before: all but %d MiB of what is free is made page cache before each side starts\n", settings, bare.LeaveFree>>20)
 	for _, s := range sides {
 		fmt.Fprintf(out, "settings-%s: %s\n", s.name, s.settings)
 	}

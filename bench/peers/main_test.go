@@ -106,3 +106,14 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 		t.Errorf("NATS alone gives %d sides, want 2 and StreamBus's 2", got)
 	}
 }
+
+func TestSettingsAreSaid(t *testing.T) {
+	p := &paths{jars: t.TempDir()}
+	var out bytes.Buffer
+	p.describe(&out, p.sides())
+	for _, want := range []string{"\nsettings: records of 1 KiB", "\nmemory-before: all but 512 MiB of what is free is made page cache before each side starts\n", "\nsettings-kafka-flush: "} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
