@@ -90,6 +90,16 @@ func (l *Log) tended(err error) {
 	}
 }
 
+// whileOpen ends work in the background when the log is closed or dropped, which waits for it.
+func (l *Log) whileOpen(limit func(n int) error) func(n int) error {
+	return func(n int) error {
+		if l.isGone() {
+			return fmt.Errorf("%w: %s", ErrClosed, l.name)
+		}
+		return limit(n)
+	}
+}
+
 func (l *Log) isGone() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -137,8 +137,8 @@ func (l *Log) writeRecap(b []byte) error {
 	if b == nil {
 		return nil
 	}
-	l.growing.Lock()
-	defer l.growing.Unlock()
+	l.recapping.Lock() // not growing, which whoever waits for this checkpoint may hold
+	defer l.recapping.Unlock()
 	l.mu.Lock()
 	dropped := l.dropped
 	l.mu.Unlock()

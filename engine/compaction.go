@@ -181,7 +181,7 @@ func (l *Log) mapKeys(c *compaction, parts []*part, plan compact.Plan) error {
 			continue
 		}
 		more := true
-		err := c.batches(p, l.e.slowly(l.e.o.CleanBytesPerSecond), func(b batch.Batch) (bool, error) {
+		err := c.batches(p, l.whileOpen(l.e.slowly(l.e.o.CleanBytesPerSecond)), func(b batch.Batch) (bool, error) {
 			var err error
 			if more, err = c.cleaner.Map(b); errors.Is(err, compact.ErrUnreadable) {
 				err = nil // it stays as it is
@@ -263,6 +263,9 @@ func each(buf []byte, f func(batch.Batch) (bool, error)) (used int64, more bool,
 
 // cleanGroup makes one segment of a group of neighbours.
 func (l *Log) cleanGroup(c *compaction, group []*part) error {
+	if !l.has(group[0]) { // trimmed away
+		return nil
+	}
 	if err := l.e.checkReserve(l.opts(), group[0].seg.Size()); err != nil {
 		return err
 	}
@@ -310,7 +313,7 @@ func (l *Log) writeCleaned(c *compaction, name string, group []*part) (w cleaned
 		if err != nil {
 			break
 		}
-		err = l.found(p, c.batches(p, l.e.slowly(l.e.o.CleanBytesPerSecond), func(b batch.Batch) (bool, error) {
+		err = l.found(p, c.batches(p, l.whileOpen(l.e.slowly(l.e.o.CleanBytesPerSecond)), func(b batch.Batch) (bool, error) {
 			out, st, err := c.cleaner.Clean(c.out, b)
 			if errors.Is(err, compact.ErrUnreadable) {
 				err = nil // it is there unchanged
@@ -337,28 +340,27 @@ func (l *Log) writeCleaned(c *compaction, name string, group []*part) (w cleaned
 
 // swap puts a cleaned file in the place of a group; markers are those that it has no more.
 func (l *Log) swap(name string, group []*part, markers []batch.Offset) error {
-	l.growing.Lock()
-	defer l.growing.Unlock()
-	if l.isGone() {
-		return fmt.Errorf("%w: %s", ErrClosed, l.name)
-	}
-	d := l.e.o.FS
-	if err := d.Rename(name+cleanedSuffix, name+swapSuffix); err != nil {
-		return err
-	}
-	if err := d.SyncDir(l.dir); err != nil {
-		return err
-	}
-	var behind []batch.Offset
-	for _, p := range group[1:] {
-		behind = append(behind, p.seg.Base)
-	}
-	if err := bringIn(d, l.dir, group[0].seg.Base, behind); err != nil {
-		return err
-	}
-	fresh, err := segment.Open(d, l.dir, group[0].seg.Base, l.opts().IndexIntervalBytes)
+	p, err := l.openCleaned(group, markers)
 	if err != nil {
 		return err
+	}
+	l.growing.Lock()
+	defer l.growing.Unlock()
+	if !l.beginSwap(group) {
+		return errors.Join(p.seg.Release(), l.e.o.FS.Remove(name+cleanedSuffix))
+	}
+	defer l.endSwap()
+	if err := l.swapFiles(name, group); err != nil {
+		return errors.Join(err, p.seg.Release())
+	}
+	return l.replace(group, p)
+}
+
+// openCleaned opens the cleaned file of a group, before it counts: what may fail for want of a descriptor has not failed then.
+func (l *Log) openCleaned(group []*part, markers []batch.Offset) (*part, error) {
+	fresh, err := segment.OpenAs(l.e.o.FS, l.dir, group[0].seg.Base, cleanedSuffix, l.opts().IndexIntervalBytes)
+	if err != nil {
+		return nil, err
 	}
 	size, err := fresh.FileSize()
 	p := newPart(l, fresh)
@@ -366,7 +368,7 @@ func (l *Log) swap(name string, group []*part, markers []batch.Offset) error {
 		_, err = fresh.Scan(size, p.note)
 	}
 	if err != nil {
-		return errors.Join(err, fresh.Release())
+		return nil, errors.Join(err, fresh.Release())
 	}
 	fresh.SetAllocated(size)
 	for _, old := range group { // sealed: their entries do not change
@@ -376,7 +378,51 @@ func (l *Log) swap(name string, group []*part, markers []batch.Offset) error {
 			}
 		}
 	}
-	return l.replace(group, p)
+	return p, nil
+}
+
+// beginSwap keeps the segments of a group in the log until endSwap. It says no when a trim has taken some, or the log is closed: the name
+// that the cleaned file would get may be that of a file which is about to go.
+func (l *Log) beginSwap(group []*part) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || !slices.Contains(l.parts, group[0]) {
+		return false
+	}
+	l.swapping = group[0]
+	return true
+}
+
+// endSwap lets go what was trimmed meanwhile.
+func (l *Log) endSwap() {
+	l.mu.Lock()
+	l.swapping = nil
+	start := l.start
+	l.mu.Unlock()
+	l.trimmed(start)
+}
+
+// swapFiles swaps on the disk. From when the swap counts, an error is the disk's end, whatever its reason: a start would end the swap, while
+// this process goes on with the files that were replaced.
+func (l *Log) swapFiles(name string, group []*part) error {
+	d := l.e.o.FS
+	if err := d.Rename(name+cleanedSuffix, name+swapSuffix); err != nil {
+		return err
+	}
+	if err := d.SyncDir(l.dir); err != nil {
+		if back := d.Rename(name+swapSuffix, name+cleanedSuffix); back != nil || syncFailed(err) {
+			return l.e.fail(errors.Join(err, back))
+		}
+		return err
+	}
+	var behind []batch.Offset
+	for _, p := range group[1:] {
+		behind = append(behind, p.seg.Base)
+	}
+	if err := bringIn(d, l.dir, group[0].seg.Base, behind); err != nil {
+		return l.e.fail(err)
+	}
+	return nil
 }
 
 // bringIn ends a swap: the segments behind it go, then it takes its place.
@@ -403,11 +449,7 @@ func bringIn(d disk.FS, dir string, base batch.Offset, behind []batch.Offset) er
 // replace makes a swapped segment part of the log.
 func (l *Log) replace(group []*part, p *part) error {
 	l.mu.Lock()
-	i := slices.Index(l.parts, group[0])
-	if i < 0 || i+len(group) > len(l.parts) || l.closed {
-		l.mu.Unlock()
-		return errors.Join(fmt.Errorf("%w: %s was trimmed or closed while it was compacted", ErrClosed, l.name), p.seg.Release())
-	}
+	i := slices.Index(l.parts, group[0]) // beginSwap has seen it, and nothing has taken it since
 	p.touched = group[len(group)-1].touched
 	l.sinceRecap++ // until it is sealed, a recap is what knows its aborted transactions
 	l.parts = slices.Replace(slices.Clone(l.parts), i, i+len(group), p)

@@ -31,11 +31,22 @@ type model struct {
 	asked  int      // what Trim was asked for
 	gone   bool     // Drop returned
 	going  bool     // Drop was called
+
+	loose map[string]int // of a compacted log: below this offset no record of the key need be there, for one that was cut off may have replaced it
 }
 
 // durability of the logs of a history, by name. What is not flushed before it is acknowledged may be lost by a power cut, but
 // not by the end of the process, and what is left has no gap.
 var durabilities = map[string]Durability{"t-2": PageCache, "t-3": Interval}
+
+// compacted is the log of a history that is compacted beside everything else.
+const compacted = "t-1"
+
+// keyOf is the key of a record of the compacted log.
+func keyOf(value string) string {
+	key, _, _ := strings.Cut(value, "-")
+	return key
+}
 
 // TestCrashAnywhere runs random histories on a disk in memory, cuts the power at a random operation (and sometimes again during
 // the recovery), and checks what comes back against the model (E6): all that was acknowledged, nothing that was not appended,
@@ -81,7 +92,8 @@ func (c *cutter) rule(op disk.Op, _ string) error {
 }
 
 func crashOptions(fs disk.FS) Options {
-	return Options{FS: fs, Dir: "/d", CommitFileBytes: 64 << 10, CommitFiles: 3, GroupBytes: 16 << 10, ReserveBytes: -1, CacheBytes: 64 << 10}
+	return Options{FS: fs, Dir: "/d", CommitFileBytes: 64 << 10, CommitFiles: 3, GroupBytes: 16 << 10, ReserveBytes: -1, CacheBytes: 64 << 10,
+		CleanerBytes: 16 << 10, CleanBytesPerSecond: 1 << 40}
 }
 
 func crashOnce(rng *rand.Rand) error {
@@ -90,8 +102,10 @@ func crashOnce(rng *rand.Rand) error {
 	rounds := 1 + rng.IntN(3) // lives of the process on this disk
 	for round := range rounds {
 		cut := &cutter{}
-		cut.left.Store(int64(rng.IntN(220)))
-		history(rng, disk.Inject(mem, cut.rule), logs)
+		cut.left.Store(int64(rng.IntN(300)))
+		if err := history(rng, disk.Inject(mem, cut.rule), logs); err != nil {
+			return fmt.Errorf("round %d: %w", round, err)
+		}
 		keep := []float64{0, 0.1, 0.5, 0.9, 1}[rng.IntN(5)]
 		mem = mem.Crash(rng, keep)
 		for name, m := range logs {
@@ -122,20 +136,22 @@ func crashOnce(rng *rand.Rand) error {
 }
 
 // history appends, creates, drops and restarts at random until the power goes.
-func history(rng *rand.Rand, fs disk.FS, logs map[string]*model) {
+func history(rng *rand.Rand, fs disk.FS, logs map[string]*model) error {
 	for range 3 {
 		e, err := Open(context.Background(), crashOptions(fs))
 		if err != nil {
-			return
+			return nil
 		}
-		live(rng, e, logs)
-		if e.Close() != nil {
-			return
+		err = live(rng, e, logs)
+		if e.Close() != nil || err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
-func live(rng *rand.Rand, e *Engine, logs map[string]*model) {
+// live is one life of the process. The error is a breach; that the power goes ends it without.
+func live(rng *rand.Rand, e *Engine, logs map[string]*model) error {
 	open := map[string]*Log{}
 	watch := map[string]*watcher{}
 	defer func() { // what was flushed though nobody waited for it
@@ -152,7 +168,7 @@ func live(rng *rand.Rand, e *Engine, logs map[string]*model) {
 			if m := logs[name]; m != nil && open[name] != nil {
 				m.going = true
 				if e.Drop(name) != nil {
-					return
+					return nil
 				}
 				delete(open, name)
 				delete(watch, name)
@@ -162,11 +178,15 @@ func live(rng *rand.Rand, e *Engine, logs map[string]*model) {
 			e.wantCheckpoint()
 		case 2:
 			if m := logs[name]; m != nil && open[name] != nil && !trimOne(rng, open[name], m) {
-				return
+				return nil
 			}
 		case 3, 4:
 			if m := logs[name]; m != nil && open[name] != nil && !cutOne(rng, open[name], watch[name], m) {
-				return
+				return nil
+			}
+		case 5:
+			if found, _ := e.Verify(nil); len(found) > 0 {
+				return fmt.Errorf("damage is found where there is none: %v", found)
 			}
 		default:
 			l := open[name]
@@ -176,21 +196,31 @@ func live(rng *rand.Rand, e *Engine, logs map[string]*model) {
 				}
 				w := newWatcher()
 				var err error
-				if l, err = e.OpenLog(name, LogOptions{Observer: w, SegmentBytes: 6000, IndexIntervalBytes: 500, Durability: durabilities[name], FlushInterval: time.Millisecond}); err != nil {
-					return
+				if l, err = e.OpenLog(name, LogOptions{Observer: w, SegmentBytes: 6000, IndexIntervalBytes: 500, Durability: durabilities[name], FlushInterval: time.Millisecond,
+					Compact: name == compacted, MinDirtyRatio: 0.01}); err != nil {
+					return nil
 				}
 				open[name], watch[name] = l, w
 			}
 			if !appendOne(rng, l, watch[name], logs[name]) {
-				return
+				return nil
 			}
 		}
 	}
+	return nil
 }
 
 func appendOne(rng *rand.Rand, l *Log, w *watcher, m *model) bool {
 	n := 1 + rng.IntN(3)
 	b := makeBatch(fmt.Sprintf("%d-%s", rng.IntN(1e6), strings.Repeat("z", rng.IntN(3000))), n, 0)
+	if l.Name() == compacted {
+		var keyed batch.Builder
+		for range n {
+			value := fmt.Sprintf("%d-%s", rng.IntN(8), strings.Repeat("z", rng.IntN(3000)))
+			keyed.Add(time.UnixMilli(0), []byte(keyOf(value)), []byte(value))
+		}
+		b = keyed.Batch()
+	}
 	at, err := l.Append(b, 1, nil)
 	if err != nil {
 		return false
@@ -233,6 +263,12 @@ func cutOne(rng *rand.Rand, l *Log, w *watcher, m *model) bool {
 		return false
 	}
 	m.acked = min(m.acked, to)
+	for _, v := range m.values[to:] {
+		if m.loose == nil {
+			m.loose = map[string]int{}
+		}
+		m.loose[keyOf(v)] = max(m.loose[keyOf(v)], to) // it may come to nothing
+	}
 	w.mu.Lock()
 	w.end = 0 // what it was told before may not be so any more
 	w.mu.Unlock()
@@ -243,6 +279,14 @@ func cutOne(rng *rand.Rand, l *Log, w *watcher, m *model) bool {
 	w.end = batch.Offset(to)
 	w.mu.Unlock()
 	m.values = m.values[:to]
+	for key, below := range m.loose {
+		m.loose[key] = min(below, to)
+	}
+	for m.bases[len(m.bases)-1] >= to {
+		if m.bases = m.bases[:len(m.bases)-1]; len(m.bases) == 0 {
+			break
+		}
+	}
 	return true
 }
 
@@ -282,7 +326,7 @@ func verify(mem *disk.Mem, logs map[string]*model) error {
 }
 
 func compare(e *Engine, name string, m *model) error {
-	l, err := e.OpenLog(name, LogOptions{IndexIntervalBytes: 500, Durability: durabilities[name]})
+	l, err := e.OpenLog(name, LogOptions{IndexIntervalBytes: 500, Durability: durabilities[name], Compact: name == compacted, MinDirtyRatio: 0.01})
 	if err != nil {
 		return err
 	}
@@ -297,13 +341,13 @@ func compare(e *Engine, name string, m *model) error {
 	if err != nil {
 		return fmt.Errorf("log %s: %w", name, err)
 	}
-	if start+len(got) != end {
-		return fmt.Errorf("log %s holds [%d, %d), but %d records can be read", name, start, end, len(got))
+	if name == compacted {
+		err = m.isCleaned(got, start, end)
+	} else {
+		err = m.isWhole(got, start, end)
 	}
-	for i, v := range got {
-		if want := fmt.Sprintf("%d=%s", start+i, m.values[start+i]); v != want {
-			return fmt.Errorf("log %s: record %d is %.60q, appended was %.60q", name, start+i, v, want)
-		}
+	if err != nil {
+		return fmt.Errorf("log %s: %w", name, err)
 	}
 	for len(m.values) < end { // lost with what a trim left of an unlogged log; never read
 		m.values = append(m.values, "")
@@ -311,6 +355,41 @@ func compare(e *Engine, name string, m *model) error {
 	m.values, m.acked, m.start, m.asked, m.going = m.values[:end], end, start, start, false
 	for len(m.bases) > 0 && m.bases[len(m.bases)-1] >= end {
 		m.bases = m.bases[:len(m.bases)-1]
+	}
+	return nil
+}
+
+// isWhole says whether got, from a log [start, end), is what was appended.
+func (m *model) isWhole(got []string, start, end int) error {
+	if start+len(got) != end {
+		return fmt.Errorf("it holds [%d, %d), but %d records can be read", start, end, len(got))
+	}
+	for i, v := range got {
+		if want := fmt.Sprintf("%d=%s", start+i, m.values[start+i]); v != want {
+			return fmt.Errorf("record %d is %.60q, appended was %.60q", start+i, v, want)
+		}
+	}
+	return nil
+}
+
+// isCleaned says whether got is some of what was appended, and the last record of each key among it.
+func (m *model) isCleaned(got []string, start, end int) error {
+	there := map[int]bool{}
+	for _, v := range got {
+		var at int
+		if _, err := fmt.Sscanf(v, "%d=", &at); err != nil || at < start || at >= end || v != fmt.Sprintf("%d=%s", at, m.values[at]) {
+			return fmt.Errorf("in [%d, %d) %.60q is read, which was not appended there", start, end, v)
+		}
+		there[at] = true
+	}
+	last := map[string]int{}
+	for at := start; at < end; at++ {
+		last[keyOf(m.values[at])] = at
+	}
+	for key, at := range last {
+		if !there[at] && at >= m.loose[key] {
+			return fmt.Errorf("in [%d, %d) the last record of key %s, at %d, is not there", start, end, key, at)
+		}
 	}
 	return nil
 }

@@ -62,6 +62,7 @@
 //	E9  What Log.Stable and Log.Aborted say together shows a consumer of committed records all of them and no other (transactions.go),
 //	    also after a start that knows nothing but the segments.
 //
-// Lock order: Log.growing, then Log.sealing, then Log.writing, then Log.mu, then the commit queue's and behind's; Engine.mu before Log.mu.
-// No lock is held across I/O but Log.growing, Log.sealing, Log.writing and Engine.admin, which no Append that finds room ever takes.
+// Lock order: Log.bounding, then Log.sealing, then Log.growing, then Log.writing or Log.recapping, then Log.mu, then the commit queue's and
+// behind's; Engine.mu before Log.mu. A checkpoint takes writing, recapping and mu of logs, so whoever waits for one may hold the first three.
+// No lock is held across I/O but those of Log before mu and Engine.admin, of which an Append that finds room takes none.
 package engine

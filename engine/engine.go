@@ -361,10 +361,12 @@ func (e *Engine) Drop(name string) error {
 // moveAway renames the folder of a log, when nobody is at work in it. l is nil when the log is not open.
 func (e *Engine) moveAway(l *Log, dir, gone string) error {
 	if l != nil {
-		l.growing.Lock()
-		defer l.growing.Unlock()
 		l.sealing.Lock() // who seals or compacts works by names, which may soon be another log's
 		defer l.sealing.Unlock()
+		l.growing.Lock()
+		defer l.growing.Unlock()
+		l.recapping.Lock()
+		defer l.recapping.Unlock()
 		l.mu.Lock()
 		l.dropped = true
 		l.mu.Unlock()

@@ -184,9 +184,12 @@ func readValues(l *Log, from batch.Offset, maxBytes int) (out []string, err erro
 				return true
 			})
 			b = b[len(one):]
-			if len(b) == 0 && one.NextOffset() != next {
+			if gap := l.opts().Compact && next > one.NextOffset(); len(b) == 0 && one.NextOffset() != next && !gap {
 				return out, fmt.Errorf("span says its next offset is %d, its last batch says %d", next, one.NextOffset())
 			}
+		}
+		if next <= from && l.opts().Compact {
+			return out, nil // the log was cut in a gap
 		}
 		if next <= from {
 			return out, fmt.Errorf("read at %d did not advance (end %d)", from, end)
@@ -835,4 +838,59 @@ func TestOpenThatFailsLeavesNothing(t *testing.T) {
 		t.Fatal("a cache of 1 EiB is too much")
 	}
 	mustOpen(t, smallOptions(mem, "/d"))
+}
+
+// Cut waits for a checkpoint while no file of the log may come, grow or go. The checkpoint before that one writes a recap of the log.
+func TestCutBesideACheckpointWithARecap(t *testing.T) {
+	var l atomic.Pointer[Log]
+	cut := make(chan error, 1)
+	fs := disk.Inject(disk.NewMem(), func(op disk.Op, name string) error {
+		if cutting := l.Load(); op == "rename" && name == "/d/checkpoint.tmp" && cutting != nil && l.CompareAndSwap(cutting, nil) {
+			go func() { cut <- cutting.Cut(1) }()
+			for cutting.growing.TryLock() { // until Cut has it
+				cutting.growing.Unlock()
+				runtime.Gosched()
+			}
+		}
+		return nil
+	})
+	e := mustOpen(t, smallOptions(fs, "/d"))
+	w := newWatcher()
+	log := mustLog(t, e, "t-0", LogOptions{Observer: w})
+	for range recapBytes/(200<<10) + 1 {
+		appendAll(t, log, w, makeBatch(strings.Repeat("x", 200<<10), 1, 0))
+	}
+	l.Store(log)
+	if err := errors.Join(e.checkpointNow(), <-cut); err != nil || log.EndOffset() != 1 {
+		t.Fatalf("%v; the log ends at %d, want 1", err, log.EndOffset())
+	}
+}
+
+// A trim that is on its way when the log's end is cut back below it either comes first, and then Cut is refused, or after it, and then
+// the trim is.
+func TestTrimBesideCut(t *testing.T) {
+	for i := range 300 {
+		mem := disk.NewMem()
+		e := mustOpen(t, smallOptions(mem, "/d"))
+		w := newWatcher()
+		l := mustLog(t, e, "t-0", LogOptions{Observer: w})
+		for range 10 {
+			appendAll(t, l, w, makeBatch("x", 1, 0))
+		}
+		var trim, cut error
+		var wg sync.WaitGroup
+		wg.Go(func() { trim = l.Trim(8) })
+		wg.Go(func() { cut = l.Cut(4) })
+		wg.Wait()
+		start, end := l.StartOffset(), l.EndOffset()
+		switch {
+		case trim == nil && errors.Is(cut, ErrOffsetOutOfRange) && start == 8 && end == 10:
+		case errors.Is(trim, ErrOffsetOutOfRange) && cut == nil && start == 0 && end == 4:
+		default:
+			t.Fatalf("round %d: trim: %v, cut: %v, the log is [%d, %d)", i, trim, cut, start, end)
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

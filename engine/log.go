@@ -28,11 +28,13 @@ type Log struct {
 	dir  string
 	o    atomic.Pointer[LogOptions] // never changed, but replaced by SetOptions
 
-	setting sync.Mutex // held by SetOptions
-	growing sync.Mutex // held while files of the log come, grow or go: the only I/O that an append may wait for
-	writing sync.Mutex // held while batches that are behind are written to their segments
+	setting  sync.Mutex // held by SetOptions
+	bounding sync.Mutex // held by Trim and Cut: what one waits for, the other must not move
+	sealing  sync.Mutex // held while a segment is sealed, compacted or cut
+	growing  sync.Mutex // held while files of the log come, grow or go: the only I/O that an append may wait for
+	writing  sync.Mutex // held while batches that are behind are written to their segments
 
-	sealing sync.Mutex // held while a segment is sealed, compacted or cut
+	recapping sync.Mutex // held while the recap is written
 
 	mu         sync.Mutex
 	parts      []*part        // the segments, in order; the last one is appended to
@@ -59,6 +61,7 @@ type Log struct {
 	compacted  bool               // there may be gaps between segments
 	cleaned    batch.Offset       // where the last compaction ended
 	cutting    bool               // Cut has not yet removed the bytes beyond the end
+	swapping   *part              // the first of those that a compaction replaces just now: they stay, though the log may begin above them
 	newNames   bool               // the folder holds names that were not synced
 	sinceRecap int64              // bytes since the last recap
 	draft      draft              // of the next one

@@ -24,6 +24,8 @@ type trimming struct {
 // wholly below go after the next checkpoint. A start that is there already is no error. Errors: ErrOffsetOutOfRange when to
 // is above the flushed end, ErrFailed, ErrClosed.
 func (l *Log) Trim(to batch.Offset) error {
+	l.bounding.Lock()
+	defer l.bounding.Unlock()
 	l.mu.Lock()
 	closed, start, flushed := l.closed, l.start, l.flushed
 	l.mu.Unlock()
@@ -95,7 +97,8 @@ func (l *Log) trimmed(to batch.Offset) {
 	l.epochs.TrimTo(l.start)
 	l.txns.Settle(l.start)
 	n := 0
-	for n+1 < len(l.parts) && l.parts[n+1].seg.Base <= l.start { // flushed as a whole: to was not above the flushed end
+	// Those below the start are flushed as a whole: to was not above the flushed end.
+	for n+1 < len(l.parts) && l.parts[n+1].seg.Base <= l.start && l.parts[n] != l.swapping {
 		l.condemned = append(l.condemned, l.parts[n].seg)
 		n++
 	}
@@ -107,6 +110,10 @@ func (l *Log) trimmed(to batch.Offset) {
 // copy went another way than the new leader's. It waits for the appends under way; the caller must see to it that no new ones
 // come. Errors: ErrOffsetOutOfRange when to is below the start, ErrFailed, ErrClosed, ErrCorrupt.
 func (l *Log) Cut(to batch.Offset) error {
+	l.bounding.Lock() // a trim on its way to a start above the cut would be carried out after it
+	defer l.bounding.Unlock()
+	l.sealing.Lock()
+	defer l.sealing.Unlock()
 	l.growing.Lock()
 	defer l.growing.Unlock()
 	if err := l.quiesce(to); err != nil {
@@ -121,8 +128,6 @@ func (l *Log) Cut(to batch.Offset) error {
 		return err
 	}
 	defer func() { _ = c.seg.Release() }() // only read
-	l.sealing.Lock()
-	defer l.sealing.Unlock()
 	gone, err := l.cutAt(&c)
 	if err != nil {
 		return err

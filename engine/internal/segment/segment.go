@@ -115,6 +115,16 @@ func Open(fs disk.FS, dir string, base batch.Offset, interval int) (*Segment, er
 	return open(fs, f, name, base, interval), nil
 }
 
+// OpenAs is Open for a file that has a suffix behind its name and is about to lose it.
+func OpenAs(fs disk.FS, dir string, base batch.Offset, suffix string, interval int) (*Segment, error) {
+	name := path.Join(dir, Name(base))
+	f, err := fs.Open(name + suffix)
+	if err != nil {
+		return nil, err
+	}
+	return open(fs, f, name, base, interval), nil
+}
+
 func open(fs disk.FS, f disk.File, name string, base batch.Offset, interval int) *Segment {
 	s := &Segment{
 		Base: base, Path: name, fs: fs, file: f, next: base, interval: int64(interval),
