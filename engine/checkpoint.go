@@ -23,7 +23,7 @@ func (e *Engine) checkpoints() {
 	again := time.NewTimer(0)
 	again.Stop()
 	for {
-		var done chan error
+		var a ask
 		select {
 		case <-e.stop:
 			return
@@ -35,15 +35,13 @@ func (e *Engine) checkpoints() {
 			}
 		case <-e.wake:
 		case <-again.C:
-		case done = <-e.asks:
+		case a = <-e.asks:
 		}
 		err := e.checkpoint(false)
 		if err != nil {
 			err = e.growthError(err)
 		}
-		if done != nil {
-			done <- err
-		}
+		a.answer(err)
 		switch {
 		case err == nil:
 		case errors.Is(err, ErrFull):
@@ -55,12 +53,32 @@ func (e *Engine) checkpoints() {
 	}
 }
 
+// ask is somebody who waits for a checkpoint. The zero one is nobody.
+type ask struct {
+	done chan error // buffered
+	undo func()     // may be nil
+}
+
+// answer says how it went. Where there was no checkpoint, undo comes first: the next one must not say what the caller gives up.
+func (a ask) answer(err error) {
+	if err != nil && a.undo != nil {
+		a.undo()
+	}
+	if a.done != nil {
+		a.done <- err
+	}
+}
+
 // checkpointNow waits for a checkpoint of the present state. The caller must not hold a log's lock.
-func (e *Engine) checkpointNow() error {
-	done := make(chan error, 1)
+func (e *Engine) checkpointNow() error { return e.checkpointOr(nil) }
+
+// checkpointOr is checkpointNow; when there is no room for the checkpoint, undo is called before any other is written. It may take locks of
+// the engine and of logs.
+func (e *Engine) checkpointOr(undo func()) error {
+	a := ask{make(chan error, 1), undo}
 	select {
-	case e.asks <- done:
-		return <-done
+	case e.asks <- a:
+		return <-a.done
 	case <-e.failed:
 		return e.Err()
 	case <-e.stop:

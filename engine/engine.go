@@ -46,12 +46,12 @@ type Engine struct {
 	err    error // E4
 	failed chan struct{}
 
-	wake    chan struct{}   // a checkpoint would be good
-	asks    chan chan error // a checkpoint is waited for
-	count   counters        // for Stats
-	written atomic.Bool     // something was flushed since the last checkpoint
-	cares   chan *Log       // segments may be ready to be sealed
-	chores  chan func()     // short work beside appends: growing ahead, syncing at intervals
+	wake    chan struct{} // a checkpoint would be good
+	asks    chan ask      // a checkpoint is waited for
+	count   counters      // for Stats
+	written atomic.Bool   // something was flushed since the last checkpoint
+	cares   chan *Log     // segments may be ready to be sealed
+	chores  chan func()   // short work beside appends: growing ahead, syncing at intervals
 	stop    chan struct{}
 	wg      sync.WaitGroup
 }
@@ -107,7 +107,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		o: o, lock: lock, ring: ring, io: how,
 		logs: map[string]*Log{}, known: map[uint64]commit.LogState{}, damaged: map[uint64]error{}, drops: map[uint64]commit.LSN{},
 		failed: make(chan struct{}), wake: make(chan struct{}, 1), stop: make(chan struct{}),
-		asks: make(chan chan error), cares: make(chan *Log, maxChores), chores: make(chan func(), maxChores),
+		asks: make(chan ask), cares: make(chan *Log, maxChores), chores: make(chan func(), maxChores),
 	}
 	if err := e.begin(ctx); err != nil {
 		return nil, errors.Join(err, lock.Close(), ring.Close())
@@ -221,7 +221,8 @@ func checkName(name string) error {
 }
 
 // OpenLog gives the log of that name (a folder name: letters, digits, '.', '_', '-'), created durably when missing. A log
-// may be opened once, until it is dropped. Errors: ErrCorrupt when the log is damaged, ErrFull, ErrFailed, ErrClosed.
+// may be opened once, until it is dropped. Errors: ErrCorrupt when the log is damaged, ErrFull (the log may be there, and can be opened later),
+// ErrFailed, ErrClosed.
 func (e *Engine) OpenLog(name string, o LogOptions) (*Log, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
@@ -238,6 +239,9 @@ func (e *Engine) OpenLog(name string, o LogOptions) (*Log, error) {
 			return nil, err
 		}
 	}
+	if s, err = e.declare(s, o.Durability != Fsync); err != nil {
+		return nil, err
+	}
 	l := newLog(e, s, o)
 	if err := l.load(s); err != nil {
 		return nil, errors.Join(err, l.close())
@@ -245,12 +249,23 @@ func (e *Engine) OpenLog(name string, o LogOptions) (*Log, error) {
 	if err := e.publish(l, s); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
-	if s.Unlogged != (o.Durability != Fsync) { // recovery must know the way before the first batch goes it
-		if err := e.checkpointNow(); err != nil {
-			return nil, err
-		}
-	}
 	return l, nil
+}
+
+// declare has recovery know which way the batches of a log go, before the first one goes it. The log is not open.
+func (e *Engine) declare(s commit.LogState, unlogged bool) (commit.LogState, error) {
+	if s.Unlogged == unlogged {
+		return s, nil
+	}
+	set := func(s commit.LogState) {
+		e.mu.Lock()
+		e.known[s.ID] = s
+		e.mu.Unlock()
+	}
+	was := s
+	s.Unlogged = unlogged
+	set(s)
+	return s, e.checkpointOr(func() { set(was) })
 }
 
 func (e *Engine) publish(l *Log, s commit.LogState) error {

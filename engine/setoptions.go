@@ -9,7 +9,8 @@ import (
 // SetOptions changes the options of an open log, beside appends and reads. All may change but Observer and Reserve, which stay as
 // they were. A size, an age or a policy counts from the next append, or the next look that the engine takes at all logs; an index
 // interval from the next segment on. A batch is acknowledged by the durability that it was appended under. A change between Fsync
-// and the others flushes what there is, and writes a checkpoint: appends wait for that. Errors: ErrFailed, ErrClosed.
+// and the others flushes what there is, and writes a checkpoint: appends wait for that, and where there is no room for it the options stay as
+// they were. Errors: ErrFull, ErrFailed, ErrClosed.
 func (l *Log) SetOptions(o LogOptions) error {
 	l.setting.Lock()
 	defer l.setting.Unlock()
@@ -62,10 +63,11 @@ func (l *Log) reroute(o *LogOptions) error {
 	if err := l.writeOut(); err != nil {
 		return err
 	}
+	was := l.opts()
 	if err := l.setOptions(o); err != nil {
 		return err
 	}
-	return l.e.checkpointNow()
+	return l.e.checkpointOr(func() { _ = l.setOptions(was) }) // a log that is closed has no use for either
 }
 
 // passed waits until a committer's goroutine has done with the log: it told the observer of the last group before it had. A trim to

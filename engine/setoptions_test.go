@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -257,6 +259,44 @@ func changingHistory(fs disk.FS) (appended []string, sure int, done bool) {
 		}
 	}
 	return appended, sure, true
+}
+
+// TestDurabilityChangeWithoutRoom: a change of the durability for which no checkpoint could be written has not been made: batches go the way
+// that recovery knows of. The same holds for a log that is opened with another one.
+func TestDurabilityChangeWithoutRoom(t *testing.T) {
+	for _, d := range []Durability{Fsync, PageCache} {
+		other := PageCache - d
+		var full atomic.Bool
+		mem := disk.NewMem()
+		o := crashOptions(disk.Inject(mem, func(op disk.Op, name string) error {
+			if full.Load() && op == "write" && strings.Contains(name, checkpointFile) {
+				return syscall.ENOSPC
+			}
+			return nil
+		}))
+		e := mustOpen(t, o)
+		w := newWatcher()
+		l := mustLog(t, e, "t-0", LogOptions{Observer: w, Durability: d})
+		appendAll(t, l, w, makeBatch("before", 1, 0))
+		full.Store(true)
+		if err := l.SetOptions(LogOptions{Durability: other}); !errors.Is(err, ErrFull) {
+			t.Fatalf("%v to %v: %v, want ErrFull", d, other, err)
+		}
+		if _, err := e.OpenLog("t-1", LogOptions{Durability: PageCache}); !errors.Is(err, ErrFull) {
+			t.Fatalf("OpenLog: %v, want ErrFull", err)
+		}
+		appendAll(t, l, w, makeBatch("after", 1, 0))
+		if err := l.writeOut(); err != nil {
+			t.Fatal(err)
+		}
+		after := mustOpen(t, crashOptions(mem.Crash(rand.New(rand.NewPCG(1, 1)), 1)))
+		if got := values(t, mustLog(t, after, "t-0", LogOptions{Durability: d}), 0, 10); len(got) != 2 {
+			t.Errorf("%v: %q after a crash", d, got)
+		}
+		full.Store(false)
+		mustLog(t, e, "t-1", LogOptions{Durability: PageCache})
+		set(t, l, func(o *LogOptions) { o.Durability = other })
+	}
 }
 
 // A trim that is on its way when the log is dropped is either before the Drop or refused: recovery finds no entry of a log that is
