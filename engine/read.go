@@ -23,7 +23,7 @@ type Span struct {
 	hot  *hot // its bytes in memory, when they are few and new; nil: they are in the file only
 }
 
-// hotBytes is the size up to which a read is served from memory: above it sendfile costs less than copying (engine.md 5.2).
+// hotBytes is the size up to which a read is served from memory: above it sendfile costs less than copying, as measured.
 const hotBytes = 32 << 10
 
 // hot is the batches of a Span where the cache has them.

@@ -295,7 +295,7 @@ func TestFlippedOffsetOfASealedSegmentIsNoticed(t *testing.T) {
 	}
 }
 
-// TestSwappedSegmentsAreNoticed: two logs' first segments change places (reliability.md C3).
+// TestSwappedSegmentsAreNoticed: two logs' first segments change places.
 func TestSwappedSegmentsAreNoticed(t *testing.T) {
 	got := damaged(t, "clean", func(_ *image, files map[string][]byte) {
 		a, b := "/d/t-0/00000000000000000000.log", "/d/t-1/00000000000000000000.log"

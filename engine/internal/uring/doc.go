@@ -8,7 +8,7 @@
 //	err = f.SyncBatch(files)     // fdatasync of many files at once
 //
 // It passes every other operation through to the FS below, writes too: a buffered write is dearer through a ring, and the
-// commit log has one write in flight (engine.md 3.1). It holds no cache, no buffers and no policy about what is worth a batch.
+// commit log has one write in flight. It holds no cache, no buffers and no policy about what is worth a batch.
 //
 // # Shape
 //

@@ -10,8 +10,8 @@ import (
 	"github.com/streambus/streambus/engine/disk"
 )
 
-// TestLocalBufferIsMovedToTheHeap reads into an array that is a local variable while stacks grow and shrink around it: the hazard
-// that engine.md 1.4 reproduces. It holds because the slot table makes the array escape, which the allocations show.
+// TestLocalBufferIsMovedToTheHeap reads into an array that is a local variable while stacks grow and shrink around it: the kernel
+// would write to where the stack was. It holds because the slot table makes the array escape, which the allocations show.
 func TestLocalBufferIsMovedToTheHeap(t *testing.T) {
 	everywhere(t, 16, func(t *testing.T, s *FS, rng *rand.Rand) {
 		s.lone = true // no shortcut

@@ -18,7 +18,8 @@ import (
 const Built = true
 
 // ring is a queue by giouring, of which it uses: set-up and exit, SQE fetch, submit, CQ peek and advance, and the preparation of
-// reads and fsyncs. The rest is full of traps (engine.md 1.3).
+// reads and fsyncs. The rest is full of traps: flags of a slot's last use that stay for its next one, descriptors handed over as 8 bytes where
+// the kernel reads 4, errors that are dropped, addresses of memory on a stack that has moved on.
 type ring struct {
 	g    *giouring.Ring
 	cqes [64]*giouring.CompletionQueueEvent // reap's
