@@ -62,7 +62,8 @@
 //	E9  What Log.Stable and Log.Aborted say together shows a consumer of committed records all of them and no other (transactions.go),
 //	    also after a start that knows nothing but the segments.
 //
-// Lock order: Log.bounding, then Log.sealing, then Log.growing, then Log.writing or Log.recapping, then Log.mu, then the commit queue's and
-// behind's; Engine.mu before Log.mu. A checkpoint takes writing, recapping and mu of logs, so whoever waits for one may hold the first three.
-// No lock is held across I/O but those of Log before mu and Engine.admin, of which an Append that finds room takes none.
+// Lock order: Engine.admin and Log.setting, then Log.bounding, then Log.sealing, then Log.growing, then Log.writing or Log.recapping, then
+// Log.mu, then the commit queue's, behind's and Engine.errMu; Engine.mu before Log.mu. A checkpoint takes writing, recapping and mu of logs,
+// so whoever waits for one may hold those before. No lock is held across I/O but Engine.admin and those of Log before mu, of which an Append
+// that finds room takes none.
 package engine

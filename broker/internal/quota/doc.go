@@ -23,7 +23,7 @@
 // # Invariants
 //
 //	Q1  Where no quota of a kind is set, asking takes no lock and allocates nothing; nor does it allocate for a client that has a bucket.
-//	Q2  At most maxBuckets are kept for a kind. A bucket that is full is forgotten: a new one would be the same. While there are as many
-//	    that are not, clients without one share a bucket for each rate.
+//	Q2  At most maxBuckets are kept for a kind, and those that are shared. A bucket that is full is forgotten: a new one would be the
+//	    same. While there are as many that are not, clients without one share a bucket for each rate.
 //	Q3  A debt is forgotten only when the quota is taken away.
 package quota
