@@ -90,12 +90,15 @@ func (l *Log) verifyPart(p *part, limit func(n int) error) error {
 		}
 		l.quarantine(p, Damage{l.name, d.First, d.Next, fmt.Errorf("%w: %s, bytes [%d, %d): %w", ErrCorrupt, d.Path, d.Lo, d.Hi, d.Err), d.Lo})
 	})
-	if err == nil && sideFile && l.has(p) {
-		l.sealing.Lock()
-		defer l.sealing.Unlock()
-		err = segment.Unseal(l.e.o.FS, l.dir, p.seg.Base)
+	if err != nil || !sideFile {
+		return err
 	}
-	return err
+	l.sealing.Lock()
+	defer l.sealing.Unlock()
+	if !l.has(p) { // looked at under the lock: a Drop that held it has made the folder's name free for another log
+		return nil
+	}
+	return segment.Unseal(l.e.o.FS, l.dir, p.seg.Base)
 }
 
 // verifyStep is how much of a segment without a seal is checked at once.
