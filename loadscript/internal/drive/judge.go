@@ -335,16 +335,10 @@ func curve(metric, stage string, h *hist.Histogram) report.Curve {
 	return c
 }
 
-// invariants turns the ledger's accounts into judgements.
-func (s *scenario) invariants(r *report.Scenario, verifyErr error) {
-	want := map[plan.Invariant]bool{}
-	for _, v := range s.plan.Verify {
-		want[v] = true
-	}
-	any := len(s.plan.Verify) > 0 && len(s.plan.Produce) > 0
-	var sum ledger.Verdict
-	examples := map[ledger.Kind][]string{}
-	for _, v := range r.Ledger {
+// total adds the accounts of all topics up, and sorts their examples.
+func total(accounts []ledger.Verdict) (sum ledger.Verdict, examples map[ledger.Kind][]string) {
+	examples = map[ledger.Kind][]string{}
+	for _, v := range accounts {
 		sum.Acked += v.Acked
 		sum.Lost += v.Lost
 		sum.Duplicates += v.Duplicates
@@ -364,6 +358,17 @@ func (s *scenario) invariants(r *report.Scenario, verifyErr error) {
 			examples[e.Kind] = append(examples[e.Kind], e.String())
 		}
 	}
+	return sum, examples
+}
+
+// invariants turns the ledger's accounts into judgements.
+func (s *scenario) invariants(r *report.Scenario, verifyErr error) {
+	want := map[plan.Invariant]bool{}
+	for _, v := range s.plan.Verify {
+		want[v] = true
+	}
+	any := len(s.plan.Verify) > 0 && len(s.plan.Produce) > 0
+	sum, examples := total(r.Ledger)
 	lost := fmt.Sprintf("%s acknowledged, %d lost", plan.FormatCount(sum.Acked), sum.Lost)
 	if sum.Expired > 0 {
 		lost += fmt.Sprintf(", %d removed by retention", sum.Expired)
