@@ -463,6 +463,10 @@ func TestMetadataVersions(t *testing.T) {
 	if *got[0].Name != "t" || got[0].TopicAuthorizedOperations != 3576 || got[1].ErrorCode != wire.CodeUnknownTopicID {
 		t.Errorf("by id: %+v", got)
 	}
+	got = ask(13, &wire.MetadataRequest{Topics: []wire.MetadataRequestTopic{{TopicID: id, Name: name("")}, {TopicID: wire.UUID{1}, Name: name("new")}}, AllowAutoTopicCreation: true})
+	if *got[0].Name != "t" || got[1].ErrorCode != wire.CodeUnknownTopicID || got[1].Name != nil {
+		t.Errorf("by id, next to a name that counts for nothing: %+v", got)
+	}
 	if got := ask(4, &wire.MetadataRequest{Topics: []wire.MetadataRequestTopic{{Name: name("new")}}, AllowAutoTopicCreation: false}); got[0].ErrorCode != wire.CodeUnknownTopicOrPartition {
 		t.Errorf("new, not to be made: %+v", got)
 	}

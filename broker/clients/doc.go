@@ -4,8 +4,8 @@
 //
 // It has no code outside its tests, which are behind the build tag `clients`, since they need a JDK, Maven, Node.js, Python and
 // what install.sh fetches with them into bin/clients. It is no benchmark and no protocol test: what a single request must be
-// answered with is tested in the rooms of the broker. Here only a client's own judgement counts. One test asks no client and no broker:
-// TestRangeIsKafkas, which holds the range assignor for consumer groups against the one in Kafka's jars.
+// answered with is tested in the rooms of the broker. Here only a client's own judgement counts. TestRegularExpressions stands beside the
+// matrix, as only one client can do that; and one test asks no client and no broker: TestRangeIsKafkas, which holds the range assignor for consumer groups against the one in Kafka's jars.
 //
 //	TestClients ──▶ row: one client ──▶ program (java, node, python, sarama: sources in the subfolders; kcat, franz-go: Go)
 //	     │                                 │  "cell <tab> pass|fail|na <tab> why", one line for each cell

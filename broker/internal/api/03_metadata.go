@@ -47,9 +47,10 @@ func metadata(r *request) (listen.Pending, error) {
 	return r.answer(resp), nil
 }
 
-// lookUp finds one topic by name or id, and makes one asked for by name where that is allowed on both sides.
+// lookUp finds one topic by name or id, and makes one asked for by name where that is allowed on both sides. Next to an id the name counts
+// for nothing, as in Kafka: the Java consumer that subscribes by a regular expression asks for ids with names that are empty, not null.
 func (r *request) lookUp(in wire.MetadataRequestTopic, mayCreate bool) wire.MetadataResponseTopic {
-	if in.Name == nil {
+	if in.Name == nil || in.TopicID != (wire.UUID{}) {
 		if t := r.s.Topics.ByID(meta.UUID(in.TopicID)); t != nil {
 			return r.s.describe(t)
 		}
