@@ -27,7 +27,7 @@ var TopicDefs = []Def{
 	{Name: "leader.replication.throttled.replicas", Kind: List, Check: checkThrottled,
 		Doc: "As follower.replication.throttled.replicas, on the leader's side."},
 	{Name: "max.compaction.lag.ms", Kind: Long, Lo: 1, Hi: maxInt64, Broker: "log.cleaner.max.compaction.lag.ms",
-		Doc: "A record is compacted when it is so old, whatever the dirty ratio."},
+		Doc: "A record is compacted when it is so old, whatever the dirty ratio; where cleanup.policy is compact, segments are ended when they are so old, too."},
 	{Name: "max.message.bytes", Kind: Int, Lo: 61, Hi: maxInt32, Broker: "message.max.bytes",
 		Doc: "The largest record batch taken, compressed."},
 	{Name: "message.timestamp.after.max.ms", Kind: Long, Lo: 0, Hi: maxInt64, Broker: "log.message.timestamp.after.max.ms",

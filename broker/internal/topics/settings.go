@@ -29,6 +29,9 @@ func logOptions(v *config.View, set map[string]string, internal bool) engine.Log
 		o.MinDirtyRatio = max(v.Topic(set, "min.cleanable.dirty.ratio").Real, 1e-9) // 0 is the engine's word for its default
 		o.MinCompactionLag = duration(num("min.compaction.lag.ms"))
 		o.MaxCompactionLag = duration(num("max.compaction.lag.ms"))
+		if lag := o.MaxCompactionLag; lag > 0 && (o.SegmentAge == 0 || lag < o.SegmentAge) {
+			o.SegmentAge = lag // only what is in a segment that has ended can be compacted (as in Kafka: KIP-354)
+		}
 		const most = int64(math.MaxInt64 / time.Millisecond)
 		o.DeleteRetention = time.Duration(max(min(num("delete.retention.ms"), most), 1)) * time.Millisecond
 	}
