@@ -52,6 +52,11 @@ func (l *Log) compact(c *compaction) error {
 	now := l.e.o.Now().UnixMilli()
 	policy := compact.Policy{MinDirtyRatio: o.MinDirtyRatio, MinLagMs: o.MinCompactionLag.Milliseconds(), MaxLagMs: o.MaxCompactionLag.Milliseconds()}
 	cleaned, stable := l.cleanBounds()
+	if o.MaxCompactionLag > 0 {
+		if err := date(parts, segs, cleaned); err != nil {
+			return err
+		}
+	}
 	plan, due := compact.Choose(segs, cleaned, stable, policy, now)
 	if !due {
 		return nil
@@ -114,6 +119,21 @@ func (l *Log) cleanable() (parts []*part, segs []compact.Segment) {
 		})
 	}
 	return parts, segs
+}
+
+// date finds out how old the first batch of each segment is that is not clean. (cleanable tells the age of the newest, which is at hand.)
+func date(parts []*part, segs []compact.Segment, cleaned batch.Offset) error {
+	var head [batch.HeaderSize]byte
+	for i, p := range parts {
+		if s := &segs[i]; s.Active || s.Next <= cleaned || s.SizeBytes < batch.HeaderSize {
+			continue
+		}
+		if err := p.seg.ReadAt(head[:], 0); err != nil {
+			return err
+		}
+		segs[i].OldestMs = min(segs[i].OldestMs, batch.Batch(head[:]).MaxTimestamp())
+	}
+	return nil
 }
 
 func release(parts []*part) {

@@ -162,6 +162,30 @@ func TestCompaction(t *testing.T) {
 	}
 }
 
+// How old a segment is, is told by its first batch: by its last one, a record could wait for its compaction twice as long as it may.
+func TestCompactionIsOverdueByTheOldestRecord(t *testing.T) {
+	const begin, minute = int64(10_000_000), int64(60_000)
+	var clock atomic.Int64
+	clock.Store(begin)
+	o := smallOptions(disk.NewMem(), "/d")
+	o.Now, o.TidyInterval = func() time.Time { return time.UnixMilli(clock.Load()) }, time.Hour
+	e := mustOpen(t, o)
+	w := newWatcher()
+	l := mustLog(t, e, "t-0", LogOptions{Observer: w, SegmentBytes: 3000, Compact: true, MinDirtyRatio: 1, MaxCompactionLag: time.Hour})
+	appendAll(t, l, w, keyed("k", "old", begin), keyed("k", "new", begin+50*minute))
+	appendAll(t, l, w, keyed("fills the segment", strings.Repeat("x", 2900), begin+50*minute), keyed("is in the next one", "x", begin+50*minute))
+	for _, c := range []struct {
+		at   int64
+		want int
+	}{{begin + 55*minute, 4}, {begin + 65*minute, 3}} {
+		clock.Store(c.at)
+		compactNow(t, e, l)
+		if _, n := latest(t, l); n != c.want {
+			t.Errorf("after %d minutes there are %d records, want %d", (c.at-begin)/minute, n, c.want)
+		}
+	}
+}
+
 // A power cut at any operation of a compaction leaves the last value of every key, and a log that goes on.
 func TestCompactionCutAnywhere(t *testing.T) {
 	seed := *crashSeed
