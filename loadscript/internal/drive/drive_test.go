@@ -1,6 +1,7 @@
 package drive
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -213,8 +214,57 @@ func TestExistingTopicStays(t *testing.T) {
 	if v := res.Scenarios[0].Ledger[0].Views[0]; v.Foreign != 50 || v.Seen != 1500 {
 		t.Errorf("view %+v, want 50 foreign records beside 1,500 of ours", v)
 	}
+	read := int64(0)
+	for _, row := range res.Scenarios[0].Series {
+		read += row.Delivered
+	}
+	if read != 1500 {
+		t.Errorf("%d records were read during the run, want 1,500: the others were read before it", read)
+	}
 	if c.TopicInfo("orders") == nil {
 		t.Error("a topic that the run did not create is gone")
+	}
+}
+
+// Who has to read first what the topic held before is not waited for, where that is the load, or longer than there is time; who
+// reads nothing is.
+func TestReadersThatAreBehind(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		backlog, limited, alive bool
+		patient                 bool // there is time
+		notes                   int
+		want                    string
+	}{
+		"there is no time left":     {alive: true, notes: 1},
+		"the load is the backlog":   {alive: true, patient: true, backlog: true, notes: 1},
+		"it is slow on purpose":     {alive: true, patient: true, limited: true},
+		"it reads nothing":          {want: "a probe record was not seen by group g within"},
+		"it reads nothing, limited": {limited: true, backlog: true, want: "a probe record was not seen by group g within"},
+	} {
+		sc := load().Scenarios[0]
+		sc.Backlog = c.backlog
+		f := &field{partitions: 2}
+		r := &consumeFlow{plan: &plan.Consume{Group: "g"}, field: f, seen: map[int32]bool{0: true}}
+		if r.seen[1] = c.alive; !c.alive {
+			delete(r.seen, 1)
+		}
+		if c.limited {
+			r.limiter = &limiter{every: 1}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		if !c.patient {
+			cancel()
+		}
+		s := &scenario{plan: &sc, readers: []*consumeFlow{r}, shards: []*shard{{field: f}}}
+		err := s.probe(ctx)
+		cancel()
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+		if len(s.notes) != c.notes || r.started.Load() != (err == nil) {
+			t.Errorf("%s: notes %q, started %v", name, s.notes, r.started.Load())
+		}
 	}
 }
 

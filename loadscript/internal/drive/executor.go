@@ -103,6 +103,7 @@ func (s *scenario) phases(ctx context.Context) error {
 		s.search(ctx) // a plan has no faults then
 		return nil
 	}
+	s.meter.rebase()
 	s.timeline.begin(s.plan.Name, time.Now())
 	stages, begin := s.plan.Stages, time.Duration(0)
 	if s.plan.Steady != nil {

@@ -127,6 +127,14 @@ func (m *meter) sums() (handed, acked, errors, dropped int64) {
 	return handed, acked, errors, dropped
 }
 
+// rebase lets the next row begin at zero; what consumers read before is not in it.
+func (m *meter) rebase() {
+	m.before = row{}
+	for _, f := range m.scenario.readers {
+		m.before.delivered += f.delivered.Load()
+	}
+}
+
 // start takes a row at the end of every second until stop is called, and a last one then.
 func (m *meter) start(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)

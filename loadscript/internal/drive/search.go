@@ -209,10 +209,7 @@ func (s *scenario) renew() {
 	m.rows = rowList{}
 	m.mu.Unlock()
 	m.heat = heat{}
-	m.before = row{}
-	for _, f := range s.readers {
-		m.before.delivered += f.delivered.Load()
-	}
+	m.rebase()
 	m.expect()
 }
 

@@ -14,6 +14,9 @@
 //	consumerBacklogSizeGB: 0                     more: first without consumers, until so much has piled up
 //	testDurationMinutes: 15
 //	warmupDurationMinutes: 1
+//	producerStartRate: 100, producerIncrementRate: 100, producerIncrementSeconds: 60      a rate that rises to producerRate
+//
+// A value such as ${ombTestDuration:-15} is what stands behind the :- in it.
 //
 // Mistakes are script.Errors, with the line of the file, as those of scripts are.
 package omb

@@ -25,6 +25,7 @@ const (
 	maxFile   = 1 << 20
 	maxTopics = 1_000
 	maxFlows  = 10_000 // topics times subscriptions
+	maxSteps  = 10_000 // of a rate that rises
 )
 
 // What the benchmark's Kafka driver uses unless its file says otherwise.
@@ -32,6 +33,7 @@ const (
 	driverLinger = time.Millisecond
 	driverBatch  = 1 << 20
 	drain        = time.Minute
+	drainBacklog = 24 * time.Hour // the benchmark goes on until a backlog is gone
 )
 
 // distributedKeys is how many different keys the benchmark's key distributors deal out.
@@ -54,6 +56,11 @@ type workload struct {
 	ConsumerBacklogSizeGB   float64
 	TestDurationMinutes     float64
 	WarmupDurationMinutes   float64
+
+	// Of some of its branches.
+	ProducerStartRate        float64
+	ProducerIncrementRate    float64
+	ProducerIncrementSeconds float64
 }
 
 // key is one setting of the file.
@@ -81,6 +88,13 @@ var keys = []key{
 	{"consumerBacklogSizeGB", "how much piles up before the consumers start", "consumerBacklogSizeGB: 0", number(0, 1<<20, func(w *workload) *float64 { return &w.ConsumerBacklogSizeGB })},
 	{"backlogDrainRatio", "when a backlog counts as drained; here it is drained to the end", "backlogDrainRatio: 1.0", ignored(0, 1)},
 	{"testDurationMinutes", "how long is measured", "testDurationMinutes: 15", number(0, 366*24*60, func(w *workload) *float64 { return &w.TestDurationMinutes })},
+	{"producerStartRate", "the first rate, where it rises or the highest is looked for", "producerStartRate: 10000", number(1, plan.MaxRate, func(w *workload) *float64 { return &w.ProducerStartRate })},
+	{"producerIncrementRate", "by how much the rate rises from producerStartRate to producerRate; 0: it does not", "producerIncrementRate: 100", number(0, plan.MaxRate, func(w *workload) *float64 { return &w.ProducerIncrementRate })},
+	{"producerIncrementSeconds", "how long each rate lasts where it rises", "producerIncrementSeconds: 60", number(1, 366*24*3600, func(w *workload) *float64 { return &w.ProducerIncrementSeconds })},
+	{"acceptableBacklog", "what the benchmark's search lets pile up; here a rate must be kept up with", "acceptableBacklog: 10000", ignored(0, math.MaxInt32)},
+	{"messageRateReceivedForSubscription", "percent that a filter lets through; Kafka has none", "messageRateReceivedForSubscription: 100", ignored(0, 100)},
+	{"producerPauseBeforeDrain", "seconds without load before a backlog is drained; only 0", "producerPauseBeforeDrain: 0", never},
+	{"producerPauseDuringDrain", "whether nothing is sent while a backlog is drained; only 0", "producerPauseDuringDrain: 0", never},
 	{"warmupDurationMinutes", "how long before is not measured", "warmupDurationMinutes: 1", number(0, 366*24*60, func(w *workload) *float64 { return &w.WarmupDurationMinutes })},
 }
 
@@ -104,7 +118,7 @@ func Load(path string) (*script.Script, error) {
 // Parse reads a workload from its text; a payload file is looked for beside path.
 func Parse(path string, text []byte) (*script.Script, error) {
 	r := &reading{path: path, lines: strings.Split(string(text), "\n"), at: map[string]*yaml.Node{}}
-	w := &workload{KeyDistributor: "NO_KEY", WarmupDurationMinutes: 1}
+	w := &workload{KeyDistributor: "NO_KEY", WarmupDurationMinutes: 1, ProducerStartRate: 10_000, ProducerIncrementSeconds: 60}
 	r.read(w, text)
 	if len(r.errors) == 0 {
 		r.whole(w)
@@ -147,6 +161,10 @@ func (r *reading) bad(pos plan.Pos, msg, suggest, example string) {
 	r.errors = append(r.errors, d)
 }
 
+// placeholder is a value that the benchmark takes from its environment, with what it is if that has none: nothing of a load comes
+// from the environment here.
+var placeholder = regexp.MustCompile(`^\$\{\w+:-([^}]*)\}$`)
+
 var yamlLine = regexp.MustCompile(`line (\d+): (.*)`)
 
 // read takes the keys one by one, so that each mistake has its line.
@@ -179,6 +197,9 @@ func (r *reading) read(w *workload, text []byte) {
 			continue
 		}
 		r.at[name.Value] = name
+		if m := placeholder.FindStringSubmatch(value.Value); m != nil {
+			value.Value = m[1]
+		}
 		if err := keys[j].set(w, value); err != nil {
 			r.bad(r.pos(value), fmt.Sprintf("%s: %v", name.Value, err), "", keys[j].example)
 		}
@@ -286,13 +307,36 @@ func (r *reading) plan(w *workload) *plan.Plan {
 	}
 	test, warmup := minutes(w.TestDurationMinutes), minutes(w.WarmupDurationMinutes)
 	if w.ProducerRate > 0 {
+		if w.ConsumerBacklogSizeGB > 0 {
+			s.Backlog, s.Drain = true, drainBacklog
+		}
 		s.Warmup = warmup
-		s.Stages = append(s.Stages, plan.Stage{Kind: "hold", Name: "test", Pos: r.pos(r.at["producerRate"]), Duration: warmup + test, From: w.ProducerRate, To: w.ProducerRate})
+		s.Stages = r.stages(w, warmup, test)
 	} else {
 		s.Executor = r.highest(s, test)
+		s.Executor.StartRate = w.ProducerStartRate
 	}
 	p.Scenarios = append(p.Scenarios, s)
 	return p
+}
+
+// stages is one steady load, or one that rises from the first rate to the last, which is held to the end.
+func (r *reading) stages(w *workload, warmup, test time.Duration) (list []plan.Stage) {
+	hold := func(name string, d time.Duration, rate float64) {
+		list = append(list, plan.Stage{Kind: "hold", Name: name, Pos: r.pos(r.at["producerRate"]), Duration: d, From: rate, To: rate})
+	}
+	if w.ProducerIncrementRate == 0 || w.ProducerStartRate >= w.ProducerRate {
+		hold("test", warmup+test, w.ProducerRate)
+		return list
+	}
+	left, each, rate := test, time.Duration(w.ProducerIncrementSeconds*float64(time.Second)), w.ProducerStartRate
+	for rate < w.ProducerRate && left > each && len(list) < maxSteps {
+		hold(fmt.Sprintf("step-%d", len(list)+1), each, rate)
+		left, rate = left-each, rate+w.ProducerIncrementRate
+	}
+	hold(fmt.Sprintf("step-%d", len(list)+1), left, min(rate, w.ProducerRate))
+	list[0].Duration += warmup
+	return list
 }
 
 // backlog fills the topics before anybody reads them. The benchmark counts every subscription's backlog.
@@ -376,6 +420,14 @@ func number(lo, hi float64, field func(*workload) *float64) func(*workload, *yam
 
 func ignored(lo, hi float64) func(*workload, *yaml.Node) error {
 	return number(lo, hi, func(*workload) *float64 { return new(float64) })
+}
+
+// never takes a setting that would change the load in a way that is not there.
+func never(_ *workload, v *yaml.Node) error {
+	if v.Value != "0" {
+		return errors.New("is not there: producers go on while a backlog is drained")
+	}
+	return nil
 }
 
 func boolean(field func(*workload) *bool) func(*workload, *yaml.Node) error {

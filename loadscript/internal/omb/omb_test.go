@@ -2,6 +2,7 @@ package omb
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -98,9 +99,35 @@ func TestOtherWorkloads(t *testing.T) {
 	if got := first.Records(); got != 2<<20 || len(first.Consume) != 0 || first.Produce[0].Topic.Name != piled.Scenarios[1].Consume[0].Topic.Name { // 2 GiB of 1 KiB
 		t.Errorf("%d records, %+v", got, first)
 	}
+	if second := piled.Scenarios[1]; !second.Backlog || first.Backlog || second.Drain < time.Hour {
+		t.Errorf("the backlog is not part of the load: %+v", second)
+	}
 	both := load(t, strings.NewReplacer("consumerBacklogSizeGB: 0", "consumerBacklogSizeGB: 1", "producerRate: 50000", "producerRate: 0").Replace(usual))
 	if e := both.Scenarios[0].Executor; e == nil || e.Records != 1<<20 {
 		t.Errorf("%+v", e)
+	}
+}
+
+// Some of the benchmark's files have a rate that rises, and durations that its environment may change.
+func TestRisingRate(t *testing.T) {
+	text := strings.NewReplacer("producerRate: 50000", "producerStartRate: 100\nproducerRate: 350\nproducerIncrementRate: 100\nproducerIncrementSeconds: 30\nacceptableBacklog: 1",
+		"testDurationMinutes: 15", "testDurationMinutes: ${ombTestDuration:-4}\nproducerPauseDuringDrain: 0\nmessageRateReceivedForSubscription: 50").Replace(usual)
+	s := load(t, text).Scenarios[0]
+	var got []string
+	for _, st := range s.Stages {
+		got = append(got, fmt.Sprintf("%s %s %v", st.Name, st.Duration, st.To))
+	}
+	want := "step-1 1m30s 100, step-2 30s 200, step-3 30s 300, step-4 2m30s 350"
+	if strings.Join(got, ", ") != want || s.Warmup != time.Minute || s.Duration() != 5*time.Minute {
+		t.Errorf("%q, warm-up %s: want %s", got, s.Warmup, want)
+	}
+	flat := load(t, strings.Replace(text, "producerIncrementRate: 100", "producerIncrementRate: 0", 1)).Scenarios[0]
+	if len(flat.Stages) != 1 || flat.Stages[0].To != 350 {
+		t.Errorf("%+v", flat.Stages)
+	}
+	search := load(t, strings.Replace(text, "producerRate: 350", "producerRate: 0", 1)).Scenarios[0]
+	if search.Executor == nil || search.Executor.StartRate != 100 {
+		t.Errorf("%+v", search.Executor)
 	}
 }
 

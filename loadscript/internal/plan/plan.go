@@ -53,6 +53,7 @@ type Scenario struct {
 	Faults      []Fault       `json:"faults,omitempty"`   // in script order
 	Trends      []Trend       `json:"trends,omitempty"`   // slopes that must hold
 	Cluster     *Local        `json:"cluster,omitempty"`  // a cluster that the run starts itself; nil: --brokers, or one broker of its own
+	Backlog     bool          `json:"backlog,omitempty"`  // what the topics hold before is part of the load: nobody waits until it is read
 	MaxInFlight int           `json:"max_in_flight"`      // unacknowledged records of the whole scenario; 0 = engine's choice
 	Verify      []Invariant   `json:"verify"`             // resolved: "auto" is gone by now
 	Thresholds  []Threshold   `json:"thresholds,omitempty"`
