@@ -98,6 +98,8 @@ var reserved = map[string]string{
 	"is": "x == None", "nonlocal": "", "raise": `fail("what is wrong")`, "try": "", "while": "for i in range(10): …", "with": "", "yield": "",
 }
 
+var fromArgument = regexp.MustCompile(`^from\s*=[^=]`)
+
 // explainSyntax says the parser's message in words, with a hint for what people write out of habit. got and want are the parts
 // of "got X, want Y".
 func explainSyntax(src *source, sp span, msg, got, want string) (message, suggest, example string) {
@@ -109,6 +111,9 @@ func explainSyntax(src *source, sp span, msg, got, want string) (message, sugges
 	if num := separator.FindString(string(line)); num != "" && strings.HasPrefix(strings.TrimLeft(word, "0123456789"), "_") {
 		plain := strings.ReplaceAll(num, "_", "")
 		return "numbers have no separators here", plain, `a string with a unit, such as "20k/s" or "100k", is easier to read`
+	}
+	if word == "from" && fromArgument.MatchString(string(line[sp.pos.Column-1:])) {
+		return `"from" is a reserved word`, "from_", `steps(from_ = "1k/s", to = "5k/s", step = "1k/s", each = "30s")`
 	}
 	if e, ok := reserved[word]; ok {
 		return fmt.Sprintf("%q is a reserved word that Starlark does not use", word), "", e

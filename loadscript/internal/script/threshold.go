@@ -2,6 +2,7 @@ package script
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -254,7 +255,7 @@ func fullNames() []string {
 func badStat(m plan.Metric, stat, text string, start, end int) *exprError {
 	err := &exprError{off: start, width: end - start, example: exampleFor(m)}
 	rest := strings.TrimSpace(text[end:])
-	if rest != "" {
+	if rest != "" && !strings.HasPrefix(rest, "{") {
 		rest = " " + rest
 	}
 	if stat == "" && m.Bare { // "late. < 1"
@@ -278,6 +279,14 @@ func badStat(m plan.Metric, stat, text string, start, end int) *exprError {
 	aliases := map[string]string{"avg": "mean", "average": "mean", "median": "p50", "p999": "p99.9", "p9999": "p99.99", "maximum": "max",
 		"minimum": "min", "worst": "max", "p99_9": "p99.9", "p100": "max", "p0": "min"}
 	n := aliases[strings.ToLower(stat)]
+	if p := percentile(stat); p > 0 {
+		n = ""
+		for _, have := range m.Stats {
+			if q := percentile(have); q > 0 && (n == "" || math.Abs(q-p) < math.Abs(percentile(n)-p)) {
+				n = have
+			}
+		}
+	}
 	if !slices.Contains(m.Stats, n) {
 		n = Nearest(stat, m.Stats)
 	}
@@ -386,4 +395,14 @@ func (e *expr) readUnit(value string, m plan.Metric) *unitError {
 		e.value = float64(n)
 		return err
 	}
+}
+
+// percentile is the number of a statistic such as "p98", 0 of any other.
+func percentile(stat string) float64 {
+	digits, ok := strings.CutPrefix(stat, "p")
+	p, err := strconv.ParseFloat(digits, 64)
+	if !ok || err != nil || p >= 100 {
+		return 0
+	}
+	return p
 }

@@ -234,7 +234,7 @@ func TestThresholdErrors(t *testing.T) {
 		{"produce.latncy.p99 < 50ms", "[produce.latncy.p99] < 50ms", `there is no metric "produce.latncy.p99"`, `"produce.latency.p99 < 50ms"`},
 		{"latency.p99 < 50ms", "[latency.p99] < 50ms", `there is no metric "latency.p99"`, `"produce.latency.p99 < 50ms"`},
 		{"produce.latency < 50ms", "[produce.latency] < 50ms", "produce.latency needs a statistic: min, mean, p50, p90, p95, p99, p99.9, p99.99, max", `"produce.latency.p99 < 50ms"`},
-		{"produce.latency.p98 < 50ms", "produce.latency.[p98] < 50ms", `produce.latency has no statistic "p98"; it has min, mean, p50, p90, p95, p99, p99.9, p99.99, max`, `"produce.latency.p90 < 50ms"`},
+		{"produce.latency.p98 < 50ms", "produce.latency.[p98] < 50ms", `produce.latency has no statistic "p98"; it has min, mean, p50, p90, p95, p99, p99.9, p99.99, max`, `"produce.latency.p99 < 50ms"`},
 		{"produce.latency.avg < 50ms", "produce.latency.[avg] < 50ms", `produce.latency has no statistic "avg"; it has min, mean, p50, p90, p95, p99, p99.9, p99.99, max`, `"produce.latency.mean < 50ms"`},
 		{"errors.rate.p99 < 1%", "errors.rate.[p99] < 1%", "errors.rate has no statistics: it is one number", `"errors.rate < 1%"`},
 		{"late. < 1", "late[.] < 1", "there is nothing behind this dot", `"late < 1"`},
