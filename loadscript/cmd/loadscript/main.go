@@ -9,6 +9,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -47,6 +48,7 @@ func onSignals(parent context.Context) (context.Context, func()) {
 				return
 			case <-signals:
 				if n > 0 {
+					fmt.Fprintln(os.Stderr, "loadscript: stopped at once by a second signal: of a run there is no report and nothing is verified, its folder has the series so far")
 					os.Exit(int(plan.ExitKilled))
 				}
 				cancel(errSignal)

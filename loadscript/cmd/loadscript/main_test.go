@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -114,6 +115,8 @@ func TestSignals(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		var errs bytes.Buffer
+		cmd.Stderr = &errs
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -132,6 +135,9 @@ func TestSignals(t *testing.T) {
 		cmd.Wait()
 		if got := cmd.ProcessState.ExitCode(); got != int(plan.ExitKilled) {
 			t.Errorf("%s: exit code %d, want %d", sig, got, plan.ExitKilled)
+		}
+		if !strings.Contains(errs.String(), "no report") {
+			t.Errorf("%s: the second one says %q", sig, errs.String())
 		}
 	}
 }

@@ -77,6 +77,9 @@ func measure(ctx context.Context, p *plan.Plan, opts runOptions) (*report.Result
 		Cluster: report.Cluster{Shared: len(opts.Brokers) == 0 || local(opts.Brokers)},
 		Note:    func(format string, a ...any) { progress.Note(fmt.Sprintf(format, a...)) },
 	}
+	defer context.AfterFunc(ctx, func() {
+		progress.Note("stopped by a signal: the load ends, what was sent is verified, the report is written; a second signal stops at once")
+	})()
 	if !opts.Quiet {
 		options.Progress = progress.Show
 	}
@@ -91,10 +94,12 @@ func measure(ctx context.Context, p *plan.Plan, opts runOptions) (*report.Result
 	var c *cluster.Cluster
 	if len(opts.Brokers) == 0 {
 		if c, err = startCluster(ctx, own, opts, progress); err != nil {
+			if ctx.Err() != nil {
+				fmt.Fprintln(opts.Stderr, "loadscript: stopped by a signal before the cluster was up: nothing was sent")
+				return nil, plan.ExitSignal
+			}
 			fmt.Fprintf(opts.Stderr, "loadscript: %v\n", err)
 			switch {
-			case ctx.Err() != nil:
-				return nil, plan.ExitSignal
 			case asked(err):
 				return nil, plan.ExitConfig
 			}

@@ -218,6 +218,9 @@ func TestRunPlanInterruptedAtOnce(t *testing.T) {
 	if code := runPlan(ctx, tinyPlan(), runOptions{Streambus: fakeStreambus(t), Out: t.TempDir(), Stdout: &out, Stderr: &errs}); code != plan.ExitSignal {
 		t.Errorf("exit code %d, want %d: %s", code, plan.ExitSignal, errs.String())
 	}
+	if said := errs.String(); !strings.Contains(said, "before the cluster was up") || strings.Contains(said, "its log ends with") {
+		t.Errorf("it says %q", said)
+	}
 }
 
 func TestLocal(t *testing.T) {

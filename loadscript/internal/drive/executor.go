@@ -126,6 +126,7 @@ func (s *scenario) phases(ctx context.Context) error {
 		stop = s.meter.start(work)
 	} else {
 		s.offer(ctx, stages, begin)
+		s.cut(ctx)
 		heal()
 	}
 	s.settle(ctx)
@@ -158,6 +159,13 @@ func (s *scenario) measured(begin time.Duration) {
 	last.From = float64(handed) / last.Duration.Seconds()
 	last.To = last.From
 	s.reshape(stages, s.plan.Warmup)
+}
+
+// cut notes when the stages were left before their end.
+func (s *scenario) cut(ctx context.Context) {
+	if now := s.clock.Now(); (ctx.Err() != nil || s.stopped() || died(s.opts.Dead)) && now < s.plan.Duration() {
+		s.cutAt = max(now, 1)
+	}
 }
 
 // offer runs the stages to their end, or to the end of ctx; they start at begin.

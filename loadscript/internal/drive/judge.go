@@ -217,6 +217,14 @@ func (s *scenario) stage(i int) window {
 	return window{max(at, min(s.plan.Warmup, at+s.plan.Stages[i].Duration)), at + s.plan.Stages[i].Duration}
 }
 
+// clip leaves out what a run that was stopped did not come to.
+func (s *scenario) clip(w window) window {
+	if s.cutAt > 0 {
+		w.from, w.to = min(w.from, s.cutAt), min(w.to, s.cutAt)
+	}
+	return w
+}
+
 // rates are means over the window, by the seconds that end in it; count weighs a second that sticks out over an edge by the
 // part inside.
 func rate(rows []report.Second, w window, count func(report.Second) float64) float64 {
@@ -275,12 +283,13 @@ func (s *scenario) totals(r *report.Scenario) {
 	if t.Handed > 0 {
 		t.ErrorsRate = float64(t.Failed+t.Unknown) / float64(t.Handed)
 	}
-	w := s.whole()
+	w := s.clip(s.whole())
 	t.OfferedRate, t.HandedRate = s.offeredRate(r, w), rate(r.Series, w, handed)
 	t.AckedRate, t.ConsumeRate = rate(r.Series, w, acked), rate(r.Series, w, delivered)
 	for i := range r.Stages {
-		w := s.stage(i)
-		st := &r.Stages[i]
+		w, st := s.clip(s.stage(i)), &r.Stages[i]
+		whole := s.clip(window{time.Duration(st.StartNs), time.Duration(st.EndNs)})
+		st.StartNs, st.EndNs = int64(whole.from), int64(whole.to)
 		st.OfferedRate, st.AckedRate = s.offeredRate(r, w), rate(r.Series, w, acked)
 		st.ConsumeRate = rate(r.Series, w, delivered)
 	}

@@ -284,6 +284,9 @@ func TestAbortEndsTheOffering(t *testing.T) {
 		if !slices.ContainsFunc(sc.Events, func(e report.Event) bool { return e.Kind == "abort" && strings.Contains(e.Name, "consume.rate.min") }) || sc.Thresholds[0].Detail == "" {
 			t.Errorf("events %+v, threshold %+v: nobody says that the run was stopped", sc.Events, sc.Thresholds[0])
 		}
+		if first, second := sc.Stages[0], sc.Stages[1]; first.EndNs > 3e9 || second.StartNs != first.EndNs || second.EndNs != first.EndNs || first.AckedRate < 900 || second.AckedRate != 0 {
+			t.Errorf("stages %+v: want what there was of them", sc.Stages)
+		}
 		for _, f := range sc.Validity.Findings {
 			if !f.Pass {
 				t.Errorf("%+v", f)

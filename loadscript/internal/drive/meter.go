@@ -2,12 +2,15 @@ package drive
 
 import (
 	"context"
+	"errors"
 	"os"
 	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/streambus/streambus/loadscript/internal/hist"
 	"github.com/streambus/streambus/loadscript/internal/pace"
@@ -103,6 +106,9 @@ func (m *meter) slot(t time.Duration) int {
 // fault counts an error.
 func (m *meter) fault(err error) {
 	text := err.Error()
+	if errors.Is(err, kgo.ErrClientClosed) {
+		text = "no answer by the end of the run"
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, known := m.errors[text]; known || len(m.errors) < maxErrors {

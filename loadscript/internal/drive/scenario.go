@@ -48,6 +48,7 @@ type scenario struct {
 	timeline  timeline
 	aborted   chan struct{} // closed when a threshold stops the offering
 	abortOnce sync.Once
+	cutAt     time.Duration // when the stages were left before their end; 0: they were not
 
 	counts     pace.Counts
 	findings   []report.Finding // about validity, by whoever found out

@@ -235,6 +235,21 @@ func TestVerdictTextOfFaultsAndProbes(t *testing.T) {
 	}
 }
 
+// Why nothing could be verified is said once.
+func TestNotVerifiedIsToldOnce(t *testing.T) {
+	list := onceTold([]Invariant{
+		{Name: "no_loss", Judged: true, Detail: "no broker"}, {Name: "in_order", Judged: true, Count: 2, Detail: "2 out of order"},
+		{Name: "no_duplicates", Judged: true, Detail: "no broker"}, {Name: "no_phantoms", Judged: true, Pass: true, Detail: "0 phantoms"},
+	})
+	var got []string
+	for _, v := range list {
+		got = append(got, v.Detail)
+	}
+	if diff := cmp.Diff([]string{"no broker", "2 out of order", "not verified, as above", "0 phantoms"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestThresholdsSayWhatTheyWereJudgedOver(t *testing.T) {
 	s := Scenario{Thresholds: []Threshold{{Expr: "a < 1", During: "peak"}, {Expr: "b < 1"}, {Expr: "c < 1"}, {Expr: "late < 1%"}}}
 	s.Config.Thresholds = []plan.Threshold{

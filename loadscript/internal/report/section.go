@@ -180,7 +180,7 @@ func checks(s *Scenario) (list []check) {
 		}
 		return "bad"
 	}
-	for _, v := range s.Invariants {
+	for _, v := range onceTold(s.Invariants) {
 		switch {
 		case v.Judged:
 			list = append(list, check{"invariant", v.Name, v.Detail, "", class(v.Pass), v.Examples})
@@ -207,6 +207,22 @@ func checks(s *Scenario) (list []check) {
 			c.Class, c.Detail = "warn", c.Detail+": "+f.Detail
 		}
 		list = append(list, c)
+	}
+	return list
+}
+
+// onceTold leaves out of those that could not be verified why not, but for the first: it is the same for all.
+func onceTold(list []Invariant) []Invariant {
+	list = slices.Clone(list)
+	told := ""
+	for i := range list {
+		switch v := &list[i]; {
+		case !v.Judged || v.Pass || v.Count > 0:
+		case v.Detail == told:
+			v.Detail = "not verified, as above"
+		default:
+			told = v.Detail
+		}
 	}
 	return list
 }

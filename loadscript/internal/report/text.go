@@ -259,7 +259,7 @@ func (t *text) mark(pass bool) string {
 }
 
 func (t *text) checks(s *Scenario) {
-	for _, v := range s.Invariants {
+	for _, v := range onceTold(s.Invariants) {
 		switch {
 		case v.Judged:
 			t.line("  %s  invariant  %-18s  %s", t.mark(v.Pass), v.Name, v.Detail)
