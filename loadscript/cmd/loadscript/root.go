@@ -111,6 +111,12 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagError(cmd, err) })
 	root.AddCommand(newRun(stdout, stderr), newCheck(stdout, stderr), newPlan(stdout, stderr), newCompare(stdout), newReport(stdout), newTest(stdout, stderr),
 		newFmt(os.Stdin, stdout, stderr), newDoc(stdout), newList(stdout), newSelftest(stdout), newVersion(stdout))
+	root.InitDefaultCompletionCmd("completion") // any argument: the commands are there already
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Args, c.RunE = cobra.NoArgs, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 	return root
 }
 

@@ -164,7 +164,7 @@ func (s *scenario) measured(begin time.Duration) {
 // cut notes when the stages were left before their end.
 func (s *scenario) cut(ctx context.Context) {
 	if now := s.clock.Now(); (ctx.Err() != nil || s.stopped() || died(s.opts.Dead)) && now < s.plan.Duration() {
-		s.cutAt = max(now, 1)
+		s.cutAt = max(now.Round(time.Millisecond), time.Millisecond)
 	}
 }
 

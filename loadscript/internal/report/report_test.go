@@ -235,6 +235,19 @@ func TestVerdictTextOfFaultsAndProbes(t *testing.T) {
 	}
 }
 
+// A stage of nothing but warm-up, or that the run did not come to, has no rates.
+func TestStageWithoutRates(t *testing.T) {
+	s := Scenario{WarmupNs: 10e9}
+	for _, c := range []struct {
+		begin, end int64
+		want       string
+	}{{0, 10e9, "-"}, {5e9, 15e9, "0.0/s"}, {20e9, 20e9, "-"}, {20e9, 21e9, "0.0/s"}} {
+		if got := s.stageRate(&Stage{StartNs: c.begin, EndNs: c.end}, 0); got != c.want {
+			t.Errorf("from %d to %d: %q, want %q", c.begin, c.end, got, c.want)
+		}
+	}
+}
+
 // Why nothing could be verified is said once.
 func TestNotVerifiedIsToldOnce(t *testing.T) {
 	list := onceTold([]Invariant{

@@ -95,7 +95,7 @@ func newSection(i int, s *Scenario, n int) section {
 	for j, st := range s.Stages {
 		row := stageRow{
 			Name: st.Name, Length: plan.FormatDuration(time.Duration(st.EndNs - st.StartNs)),
-			Offered: FormatRate(st.OfferedRate), Achieved: FormatRate(st.AckedRate), Consumed: FormatRate(st.ConsumeRate), Errors: formatCount(st.Errors),
+			Offered: s.stageRate(&st, st.OfferedRate), Achieved: s.stageRate(&st, st.AckedRate), Consumed: s.stageRate(&st, st.ConsumeRate), Errors: formatCount(st.Errors),
 		}
 		if produce != nil {
 			row.Cells = cells(produce.stage(j))
@@ -108,6 +108,14 @@ func newSection(i int, s *Scenario, n int) section {
 		sec.Rows = append(sec.Rows, row)
 	}
 	return sec
+}
+
+// stageRate is a rate of a stage; one that was all warm-up, or was not come to, has none.
+func (s *Scenario) stageRate(st *Stage, rate float64) string {
+	if st.EndNs <= max(s.WarmupNs, st.StartNs) {
+		return "-"
+	}
+	return FormatRate(rate)
 }
 
 // cells are the percentiles of a distribution; those with too few samples are marked (R3).

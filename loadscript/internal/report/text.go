@@ -201,7 +201,7 @@ func (t *text) stages(s *Scenario) {
 	rows := [][]string{{"stage", "length", "offered", "achieved", "p50", "p99", "max", "e2e p99", "errors"}}
 	produce, e2e := s.metric("produce.latency"), s.metric("e2e.latency")
 	for i, st := range s.Stages {
-		row := []string{st.Name, plan.FormatDuration(time.Duration(st.EndNs - st.StartNs)), FormatRate(st.OfferedRate), FormatRate(st.AckedRate)}
+		row := []string{st.Name, plan.FormatDuration(time.Duration(st.EndNs - st.StartNs)), s.stageRate(&st, st.OfferedRate), s.stageRate(&st, st.AckedRate)}
 		none := &Latency{}
 		p, e := none, none
 		if produce != nil {

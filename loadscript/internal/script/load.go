@@ -255,9 +255,29 @@ func (s *session) exec(ctx context.Context, src *source, text []byte, moduleName
 	globals.Freeze()
 	if err != nil {
 		s.reportEval(src, err)
+		s.reportMembers(src)
 		return nil, errReported
 	}
 	return globals, nil
+}
+
+// reportMembers adds what the script asks modules of built-ins for in vain, such as gen.byts: the first of them ends the script.
+func (s *session) reportMembers(src *source) {
+	for _, dot := range src.members() {
+		ns, ok := s.env[dot.X.(*syntax.Ident).Name].(*namespace)
+		if !ok {
+			continue
+		}
+		_, err := ns.Attr(dot.Name.Name)
+		st, ok := asStop(err)
+		if !ok {
+			continue
+		}
+		s.place(&st.d, src.node(dot.Name))
+		if !slices.ContainsFunc(s.diags, func(d Diagnostic) bool { return d.Pos == st.d.Pos }) {
+			s.report(st.d)
+		}
+	}
 }
 
 // newThread makes the thread that runs a file, or a test of it.

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"go.starlark.net/resolve"
 	"go.starlark.net/syntax"
 
 	"github.com/streambus/streambus/loadscript/internal/plan"
@@ -90,6 +91,21 @@ func (s *source) comparedTargets() []*syntax.BinaryExpr {
 	syntax.Walk(s.file, func(n syntax.Node) bool {
 		if b, ok := n.(*syntax.BinaryExpr); ok && (b.Op == syntax.EQL || b.Op == syntax.NEQ) && (isTarget(b.X) || isTarget(b.Y)) {
 			found = append(found, b)
+		}
+		return true
+	})
+	return found
+}
+
+// members finds what is asked of names that the file does not bind itself, in order; the file must be resolved.
+func (s *source) members() (found []*syntax.DotExpr) {
+	syntax.Walk(s.file, func(n syntax.Node) bool {
+		if dot, ok := n.(*syntax.DotExpr); ok {
+			if x, ok := dot.X.(*syntax.Ident); ok {
+				if b, ok := x.Binding.(*resolve.Binding); ok && b.Scope == resolve.Predeclared {
+					found = append(found, dot)
+				}
+			}
 		}
 		return true
 	})
