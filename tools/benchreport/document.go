@@ -8,7 +8,7 @@ import (
 )
 
 // size is a column of the guide's targets.
-type size struct{ title, record string }
+type size struct{ Title, record string }
 
 var sizes = []size{{"small, 100 B", "100B"}, {"medium, 1 KiB", "1KiB"}, {"large, 10 KiB", "10KiB"}}
 
@@ -45,6 +45,15 @@ func (t *target) measured(s set, z size) (float64, bool) {
 	r, ok := s.find(strings.ReplaceAll(t.bench, "SIZE", z.record))
 	v, has := r.values[t.unit]
 	return v * t.scale, ok && has
+}
+
+// asked is the limit in words.
+func (t *target) asked() string {
+	sign := "<"
+	if t.atLeast {
+		sign = ">"
+	}
+	return fmt.Sprintf(" %s %g %s", sign, t.limit, t.shown)
 }
 
 func (t *target) met(v float64) bool {
@@ -110,14 +119,10 @@ func (d *doc) targets(s set) {
 	d.line("")
 	d.line("Every acknowledged record is on the disk (`durability=fsync`). Latency is from the time a record was due, at 10,000 records/s, until a consumer had it.")
 	d.line("")
-	d.line("| target | %s | %s | %s |", sizes[0].title, sizes[1].title, sizes[2].title)
+	d.line("| target | %s | %s | %s |", sizes[0].Title, sizes[1].Title, sizes[2].Title)
 	d.line("|---|---|---|---|")
 	for _, t := range targets {
-		sign := "<"
-		if t.atLeast {
-			sign = ">"
-		}
-		row := fmt.Sprintf("| %s %s %g %s |", t.what, sign, t.limit, t.shown)
+		row := fmt.Sprintf("| %s%s |", t.what, t.asked())
 		for _, z := range sizes {
 			v, ok := t.measured(s, z)
 			switch {
@@ -136,9 +141,9 @@ func (d *doc) targets(s set) {
 	for _, z := range sizes {
 		for _, t := range targets {
 			if v, ok := t.measured(s, z); ok && t.shown == "ms" {
-				latency.bars = append(latency.bars, bar{label: z.title + ", " + strings.TrimPrefix(t.what, "end-to-end latency "), value: v, mark: t.limit})
+				latency.bars = append(latency.bars, bar{label: z.Title + ", " + strings.TrimPrefix(t.what, "end-to-end latency "), value: v, mark: t.limit})
 			} else if ok && t.shown == "msgs/s" {
-				rates.bars = append(rates.bars, bar{label: t.what + ", " + z.title, value: v, mark: t.limit})
+				rates.bars = append(rates.bars, bar{label: t.what + ", " + z.Title, value: v, mark: t.limit})
 			}
 		}
 	}
@@ -181,6 +186,11 @@ func short(family, tail string) string {
 // peers are the other brokers, beside StreamBus in the same run.
 func (d *doc) peers(s set) {
 	peers := s.under("Peer")
+	slices.SortStableFunc(peers, func(a, b result) int {
+		i, _ := measure(a)
+		j, _ := measure(b)
+		return cmp.Compare(i, j)
+	})
 	d.line("")
 	d.line("## Other brokers, in the same run")
 	d.line("")
@@ -188,21 +198,25 @@ func (d *doc) peers(s set) {
 		d.line("None on record yet: `make benchmark-peers RECORD=1`.")
 		return
 	}
-	d.line("`make benchmark-peers`: the same disk, payloads and programs, rounds in turn; the results' own file prints the settings. Each ratio is StreamBus over the peer within a round, the median with its extremes. **Bold: StreamBus loses.** A peer that does not flush before it acknowledges loses acknowledged records in a power cut.")
-	d.line("")
-	d.line("| measure | peer | StreamBus | its figure | the peer's | StreamBus / peer | |")
-	d.line("|---|---|---|---|---|---|---|")
+	d.line("`make benchmark-peers`: the same disk, payloads and programs, rounds in turn; the results' own file prints the settings. Each ratio is StreamBus over the peer within a round, the median with its extremes. **Bold: StreamBus loses.** CPU is the broker's, for a million records; latencies are at 2,000 records/s, from the time a record was due. [What to bear in mind of a run](../bench/results/README.md).")
 	ratios := plot{title: "How many times better StreamBus is than a peer that promises as much; below 1 it loses", unit: "ratio", line: 1}
-	for _, r := range peers {
-		x := r.values["x-peer"]
-		cell := fmt.Sprintf("%.3g (%.3g to %.3g)", x, r.values["x-peer:min"], r.values["x-peer:max"])
-		more := part(r.name, "better") == "more"
-		said := part(r.name, "better") + " is better"
-		if x > 1 != more {
-			cell = "**" + cell + "**"
+	for _, like := range []bool{true, false} {
+		d.line("")
+		if like {
+			d.line("Against a peer that promises as much: both flush before they acknowledge (`kafka-flush`, `nats-sync`), or neither does.")
+		} else {
+			d.line("StreamBus flushes and the peer does not, which loses acknowledged records in a power cut:")
 		}
-		what := part(r.name, "measure") + " by " + part(r.name, "driver")
-		d.line("| %s | %s | %s | %s | %s | %s | %s |", what, part(r.name, "peer"), part(r.name, "streambus"), number(r.values["streambus"]), number(r.values["peer"]), cell, said)
+		d.line("")
+		d.line("| | measured by | peer | StreamBus | its figure | the peer's | StreamBus / peer | better is |")
+		d.line("|---|---|---|---|---|---|---|---|")
+		for _, r := range peers {
+			if promisesAlike(r) == like {
+				d.peer(r)
+			}
+		}
+	}
+	for _, r := range peers {
 		if b, ok := likeForLike(r); ok {
 			ratios.bars = append(ratios.bars, b)
 		}
@@ -210,14 +224,63 @@ func (d *doc) peers(s set) {
 	d.plot("peers", ratios)
 }
 
-// likeForLike is a bar for a peer that flushes before it acknowledges if StreamBus does, and only then; turned so that more is better.
-func likeForLike(r result) (bar, bool) {
+// peerMeasures are what bench/peers measures, in the order of the tables.
+var peerMeasures = []struct{ name, title string }{
+	{"produce-MB_s", "produced, MB/s"}, {"produce-MiB_s", "produced, MiB/s"}, {"consume-MB_s", "consumed, MB/s"}, {"consume-MiB_s", "consumed, MiB/s"},
+	{"ack-p50-us", "acknowledged p50, µs"}, {"ack-p99-us", "acknowledged p99, µs"}, {"e2e-p50-us", "received p50, µs"}, {"e2e-p99-us", "received p99, µs"},
+	{"produce-CPU-s_Mrecord", "CPU of producing, s"}, {"consume-CPU-s_Mrecord", "CPU of consuming, s"}, {"rate-CPU-s_Mrecord", "CPU at 2,000 records/s, s"},
+	{"idle-CPU-pct", "idle CPU, %"}, {"RSS-MiB", "memory (RSS), MiB"}, {"start-s", "start, s"},
+}
+
+// measure gives the place and the words of a result's measure; one that is not known comes last, by its name.
+func measure(r result) (place int, title string) {
+	name := part(r.name, "measure")
+	for i, m := range peerMeasures {
+		if m.name == name {
+			return i, m.title
+		}
+	}
+	return len(peerMeasures), name
+}
+
+// peer is a row of the table.
+func (d *doc) peer(r result) {
+	_, title := measure(r)
+	x := r.values["x-peer"]
+	cell := fmt.Sprintf("%.3g (%.3g to %.3g)", x, r.values["x-peer:min"], r.values["x-peer:max"])
+	better := part(r.name, "better")
+	if x > 1 != (better == "more") {
+		cell = "**" + cell + "**"
+	}
+	by := part(r.name, "driver")
+	switch {
+	case by == "all":
+		by = ""
+	case by == "client" && strings.HasPrefix(part(r.name, "peer"), "nats"):
+		by = "franz-go, nats.go"
+	case by == "client":
+		by = "franz-go"
+	}
+	d.line("| %s | %s | %s | %s | %s | %s | %s | %s |", title, by, part(r.name, "peer"), part(r.name, "streambus"), number(r.values["streambus"]), number(r.values["peer"]), cell, better)
+}
+
+// promisesAlike says whether the peer flushes before it acknowledges if StreamBus does, and only then.
+func promisesAlike(r result) bool {
 	peer := part(r.name, "peer")
 	flushes := strings.HasSuffix(peer, "-flush") || strings.HasSuffix(peer, "-sync")
-	if flushes != (part(r.name, "streambus") == "fsync") || part(r.name, "driver") == "loadscript" {
+	return flushes == (part(r.name, "streambus") == "fsync")
+}
+
+// likeForLike is a bar for a peer that promises as much, turned so that more is better.
+func likeForLike(r result) (bar, bool) {
+	if !promisesAlike(r) || part(r.name, "driver") == "loadscript" {
 		return bar{}, false
 	}
-	b := bar{label: part(r.name, "measure") + ", " + peer, value: r.values["x-peer"], lo: r.values["x-peer:min"], hi: r.values["x-peer:max"]}
+	_, title := measure(r)
+	if i := strings.LastIndex(title, ", "); i >= 0 {
+		title = title[:i] // a ratio has no unit
+	}
+	b := bar{label: title + ", " + part(r.name, "peer"), value: r.values["x-peer"], lo: r.values["x-peer:min"], hi: r.values["x-peer:max"]}
 	if strings.HasPrefix(part(r.name, "driver"), "kafka") {
 		b.label += ", by Kafka's tool"
 	}
@@ -277,7 +340,7 @@ func (d *doc) everything(s set) {
 func mainUnits(rows set) (out []string) {
 	units := rows.units()
 	for _, u := range units {
-		if u == "ns/op" && slices.Contains(units, "CPU-s/GB") {
+		if u == "ns/op" && slices.ContainsFunc(units, saysMoreThanTime) {
 			continue
 		}
 		if slices.Contains(leading, u) || strings.HasPrefix(u, "x-") && !strings.Contains(u, ":") {

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/xml"
 	"errors"
+	"flag"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -95,7 +97,7 @@ func TestPeersThatWinAreBold(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := string(files["BENCHMARKS.md"])
-	if !strings.Contains(text, "| produce-MB_s by x | kafka | fsync | 50.0 | 100 | **0.5 (0.4 to 0.6)** |") || !strings.Contains(text, "| p99-us by x | kafka | fsync | 50.0 | 100 | 0.5 (0.4 to 0.6) |") {
+	if !strings.Contains(text, "| produced, MB/s | x | kafka | fsync | 50.0 | 100 | **0.5 (0.4 to 0.6)** | more |") || !strings.Contains(text, "| p99-us | x | kafka | fsync | 50.0 | 100 | 0.5 (0.4 to 0.6) | less |") {
 		t.Errorf("the table is\n%s", text)
 	}
 }
@@ -103,15 +105,38 @@ func TestPeersThatWinAreBold(t *testing.T) {
 func TestPeersArePlottedLikeForLikeAndMoreIsBetter(t *testing.T) {
 	values := map[string]float64{"x-peer": 0.5, "x-peer:min": 0.25, "x-peer:max": 1}
 	for name, want := range map[string]bar{
-		"Peer/measure=start-s/driver=all/better=less/peer=kafka-flush/streambus=fsync":            {label: "start-s, kafka-flush", value: 2, lo: 1, hi: 4},
-		"Peer/measure=produce-MB_s/driver=client/better=more/peer=nats/streambus=page-cache":      {label: "produce-MB_s, nats", value: 0.5, lo: 0.25, hi: 1},
-		"Peer/measure=produce-MB_s/driver=client/better=more/peer=kafka/streambus=fsync":          {},
-		"Peer/measure=produce-MB_s/driver=client/better=more/peer=nats-sync/streambus=page-cache": {},
-		"Peer/measure=ack-p50-us/driver=loadscript/better=less/peer=kafka/streambus=page-cache":   {},
-		"Peer/measure=produce-MiB_s/driver=kafka-x/better=more/peer=kafka/streambus=page-cache":   {label: "produce-MiB_s, kafka, by Kafka's tool", value: 0.5, lo: 0.25, hi: 1},
+		"Peer/measure=start-s/driver=all/better=less/peer=kafka-flush/streambus=fsync":             {label: "start, kafka-flush", value: 2, lo: 1, hi: 4},
+		"Peer/measure=produce-MB_s/driver=client/better=more/peer=nats/streambus=page-cache":       {label: "produced, nats", value: 0.5, lo: 0.25, hi: 1},
+		"Peer/measure=produce-MB_s/driver=client/better=more/peer=kafka/streambus=fsync":           {},
+		"Peer/measure=produce-MB_s/driver=client/better=more/peer=nats-sync/streambus=page-cache":  {},
+		"Peer/measure=ack-p50-us/driver=loadscript/better=less/peer=kafka/streambus=page-cache":    {},
+		"Peer/measure=produce-MiB_s/driver=kafka-x/better=more/peer=kafka/streambus=page-cache":    {label: "produced, kafka, by Kafka's tool", value: 0.5, lo: 0.25, hi: 1},
+		"Peer/measure=rate-CPU-s_Mrecord/driver=client/better=more/peer=nats/streambus=page-cache": {label: "CPU at 2,000 records/s, nats", value: 0.5, lo: 0.25, hi: 1},
 	} {
 		if got, ok := likeForLike(result{name: name, values: values}); got != want || ok != (want != bar{}) {
 			t.Errorf("%s: %+v, %v", name, got, ok)
+		}
+	}
+}
+
+func TestNamesAreInTheOrderOfTheirQuantities(t *testing.T) {
+	want := []string{"A/p=1", "A/p=8", "A/p=64", "A/record=100B", "A/record=1KiB", "A/record=10KiB", "A/record=10KiB/io=sync", "B"}
+	got := slices.Clone(want)
+	slices.Reverse(got)
+	slices.SortFunc(got, byQuantity)
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	if byQuantity("x=01", "x=1") == 0 || byQuantity("x=1", "x=1") != 0 {
+		t.Error("names that differ are the same, or one name is not")
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"help"}, {"compare", "-h"}} {
+		var out bytes.Buffer
+		if err := run(args, &out, io.Discard); !errors.Is(err, flag.ErrHelp) || !strings.Contains(out.String(), "benchreport compare [-margin") {
+			t.Errorf("%q: %v, %q", args, err, out.String())
 		}
 	}
 }
@@ -135,8 +160,8 @@ func TestReportHoldsAllFiguresAndNoLinks(t *testing.T) {
 			t.Errorf("%q is missing", want)
 		}
 	}
-	if bytes.Contains(html, []byte("x=<1>")) || bytes.Contains(html, []byte("src=")) || bytes.Contains(html, []byte("href=")) {
-		t.Error("the page has a name that is not escaped, or a link")
+	if bytes.Contains(html, []byte("x=<1>")) || bytes.Contains(html, []byte("src=")) || bytes.Count(html, []byte("href=")) != bytes.Count(html, []byte(`href="#`)) {
+		t.Error("the page has a name that is not escaped, or a link to elsewhere")
 	}
 }
 

@@ -18,14 +18,28 @@ import (
 	"strings"
 )
 
+const help = `benchreport says in tables and plots what benchmark results in the Go format hold.
+
+Usage:
+  benchreport report  [-o DIR] FILE...               DIR/benchmarks.html, one page that needs nothing else, and DIR/benchmarks.md, of the
+                                                     newest run of each name; -o bin/benchmarks
+  benchreport docs    [-results DIR] [-o DIR]        BENCHMARKS.md and its plots; -results bench/results -o docs
+  benchreport compare [-margin 0.05] [-alpha 0.05] BASE NEW
+                                                     a verdict on two files with several lines for each name. -margin is the change that is
+                                                     tolerated, as a fraction; -alpha the chance of one false alarm over all comparisons
+
+Exit code:
+  0  done; nothing is worse
+  1  compare: worse, beyond noise and beyond the margin
+  2  wrong usage, or a file that cannot be read
+`
+
 func main() {
 	err := run(os.Args[1:], os.Stdout, os.Stderr)
-	if err == nil {
+	if err == nil || errors.Is(err, flag.ErrHelp) {
 		return
 	}
-	if !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "benchreport:", err)
-	}
+	fmt.Fprintln(os.Stderr, "benchreport:", err)
 	if errors.Is(err, errRegression) {
 		os.Exit(1)
 	}
@@ -34,11 +48,15 @@ func main() {
 
 func run(args []string, out, errs io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("want a command: report, docs or compare")
+		return errors.New("want a command: report, docs or compare (--help says more)")
 	}
 	f := flag.NewFlagSet("benchreport "+args[0], flag.ContinueOnError)
 	f.SetOutput(errs)
+	f.Usage = func() { fmt.Fprint(out, help) }
 	switch args[0] {
+	case "help", "-h", "-help", "--help":
+		f.Usage()
+		return flag.ErrHelp
 	case "report":
 		dir := f.String("o", "bin/benchmarks", "folder for benchmarks.html and benchmarks.md")
 		if err := f.Parse(args[1:]); err != nil {
@@ -80,7 +98,7 @@ func run(args []string, out, errs io.Writer) error {
 		}
 		return compareFiles(f.Arg(0), f.Arg(1), *margin, *alpha, out)
 	}
-	return fmt.Errorf("%q is no command: report, docs or compare", args[0])
+	return fmt.Errorf("%q is no command: report, docs or compare (--help says more)", args[0])
 }
 
 // documents makes BENCHMARKS.md and its plots from the results on record.

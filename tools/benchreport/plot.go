@@ -24,8 +24,8 @@ type plot struct {
 
 // Sizes in px.
 const (
-	plotWidth  = 860
-	labelWidth = 400
+	plotWidth  = 900
+	labelWidth = 440
 	valueWidth = 84
 	barHeight  = 20
 	topHeight  = 30
@@ -45,7 +45,11 @@ func (p *plot) svg() string {
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="%s">`, plotWidth, height, plotWidth, height, html.EscapeString(p.title))
 	b.WriteString(style)
 	x, scale := p.axis()
-	fmt.Fprintf(&b, `<text class="t" x="4" y="16">%s (%s%s)</text>`, html.EscapeString(p.title), html.EscapeString(p.unit), scale)
+	what := p.unit + scale
+	if p.line > 0 {
+		what += fmt.Sprintf("; dashed: %g", p.line)
+	}
+	fmt.Fprintf(&b, `<text class="t" x="4" y="16">%s (%s)</text>`, html.EscapeString(p.title), html.EscapeString(what))
 	if p.line > 0 {
 		at := x(p.line)
 		fmt.Fprintf(&b, `<line class="g" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/>`, at, at, topHeight-4, height-4)

@@ -7,6 +7,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/perf/benchfmt"
@@ -27,7 +28,7 @@ type result struct {
 }
 
 // configKeys are the lines above results that are shown, in this order.
-var configKeys = []string{"commit", "date", "machine", "processor", "cores", "memory", "kernel", "governor", "filesystem", "disk", "go", "load", "preflight", "durability", "command"}
+var configKeys = []string{"commit", "date", "machine", "processor", "cores", "memory", "kernel", "governor", "filesystem", "disk", "go", "load", "preflight", "durability", "memory-before", "settings", "command"}
 
 // readFiles reads files whole. A line that cannot be read is an error, with its place.
 func readFiles(names []string) (s set, err error) {
@@ -110,8 +111,43 @@ func (s set) newest() set {
 	for _, lines := range latest {
 		out = append(out, lines.middle())
 	}
-	slices.SortFunc(out, func(a, b result) int { return cmp.Or(cmp.Compare(a.pkg, b.pkg), cmp.Compare(a.name, b.name)) })
+	slices.SortFunc(out, func(a, b result) int { return cmp.Or(cmp.Compare(a.pkg, b.pkg), byQuantity(a.name, b.name)) })
 	return out
+}
+
+// byQuantity compares names with numbers in them as people do: p=8 before p=64, 100B before 1KiB.
+func byQuantity(a, b string) int {
+	whole := cmp.Compare(a, b)
+	for a != "" && b != "" {
+		x, xLen := quantity(a)
+		y, yLen := quantity(b)
+		switch {
+		case xLen > 0 && yLen > 0 && x != y:
+			return cmp.Compare(x, y)
+		case xLen > 0 && yLen > 0:
+			a, b = a[xLen:], b[yLen:]
+		case a[0] != b[0]:
+			return cmp.Compare(a[0], b[0])
+		default:
+			a, b = a[1:], b[1:]
+		}
+	}
+	return whole
+}
+
+// quantity is the number that s begins with, in bytes if it is a size, and how long it is; 0 long if there is none.
+func quantity(s string) (value float64, length int) {
+	length = len(s) - len(strings.TrimLeft(s, "0123456789"))
+	value, err := strconv.ParseFloat(s[:length], 64)
+	if err != nil {
+		return 0, 0
+	}
+	for prefix, factor := range map[string]float64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if strings.HasPrefix(s[length:], prefix) {
+			return value * factor, length + len(prefix)
+		}
+	}
+	return value, length
 }
 
 // middle is one result for several of the same name.

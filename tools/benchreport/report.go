@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -35,12 +36,26 @@ func writeReport(s set, dir string, errs io.Writer) error {
 
 // view is what both show.
 type view struct {
+	Targets  []targetRow // the guide's, as far as they were measured
+	Sizes    []size
 	Runs     []origin
 	Families []family
 }
 
+// targetRow is a target of the guide, and what was measured for each size.
+type targetRow struct {
+	What  string
+	Cells []targetCell
+}
+
+type targetCell struct {
+	Text   string
+	Missed bool
+}
+
 type origin struct {
 	File   string
+	Commit string
 	Config [][2]string
 }
 
@@ -57,12 +72,12 @@ type row struct {
 }
 
 func newView(s set) view {
-	var v view
+	v := view{Targets: targetRows(s), Sizes: sizes}
 	seen := map[string]bool{}
 	for _, r := range s {
 		if !seen[r.file] {
 			seen[r.file] = true
-			one := origin{File: r.file}
+			one := origin{File: r.file, Commit: r.config["commit"]}
 			for _, k := range configKeys {
 				if c := r.config[k]; c != "" {
 					one.Config = append(one.Config, [2]string{k, c})
@@ -77,12 +92,35 @@ func newView(s set) view {
 	return v
 }
 
+// targetRows leaves out targets that were measured for no size.
+func targetRows(s set) (out []targetRow) {
+	for _, t := range targets {
+		one, any := targetRow{What: t.what + t.asked()}, false
+		for _, z := range sizes {
+			v, ok := t.measured(s, z)
+			if !ok {
+				one.Cells = append(one.Cells, targetCell{Text: "not measured"})
+				continue
+			}
+			any = true
+			one.Cells = append(one.Cells, targetCell{Text: number(v), Missed: !t.met(v)})
+		}
+		if any {
+			out = append(out, one)
+		}
+	}
+	return out
+}
+
 // newFamily shows all units in the table, and the first of throughput, of latency and of ratios in plots.
 func newFamily(name string, rows set) family {
 	f := family{Name: name, Units: rows.units()}
-	for _, choice := range [][]string{{"MB/s", "ns/op"}, {"p99-us"}, {"x-device", "x-sink", "x-sendfile", "x-bare-reads", "x-bare-pread", "x-clean", "x-peer"}} {
+	if slices.ContainsFunc(f.Units, saysMoreThanTime) {
+		f.Units = slices.DeleteFunc(f.Units, func(u string) bool { return u == "ns/op" })
+	}
+	for _, choice := range [][]string{{"MB/s", "s/start", "cores", "ns/op"}, {"p99-us"}, {"x-device", "x-sink", "x-sendfile", "x-bare-reads", "x-bare-pread", "x-clean", "x-peer"}} {
 		for _, unit := range choice {
-			p := plot{title: name + ", " + unit, unit: unit}
+			p := plot{title: name, unit: unit}
 			if strings.HasPrefix(unit, "x-") {
 				p.line = 1
 			}
@@ -111,8 +149,30 @@ func newFamily(name string, rows set) family {
 	return f
 }
 
+// saysMoreThanTime: an op of these is a round, whose time is what was asked for.
+func saysMoreThanTime(unit string) bool {
+	return unit == "CPU-s/GB" || unit == "s/start" || unit == "cores"
+}
+
 func (v *view) markdown(b *strings.Builder) {
 	fmt.Fprintf(b, "# Benchmarks\n")
+	if len(v.Targets) > 0 {
+		fmt.Fprintf(b, "\n| target |")
+		for _, z := range v.Sizes {
+			fmt.Fprintf(b, " %s |", z.Title)
+		}
+		fmt.Fprintf(b, "\n|---|%s\n", strings.Repeat("---|", len(v.Sizes)))
+		for _, t := range v.Targets {
+			fmt.Fprintf(b, "| %s |", t.What)
+			for _, c := range t.Cells {
+				if c.Missed {
+					c.Text = "**" + c.Text + ", missed**"
+				}
+				fmt.Fprintf(b, " %s |", c.Text)
+			}
+			fmt.Fprintln(b)
+		}
+	}
 	for _, r := range v.Runs {
 		fmt.Fprintf(b, "\n`%s`\n\n", r.File)
 		for _, c := range r.Config {

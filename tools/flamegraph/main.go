@@ -24,10 +24,8 @@ import (
 )
 
 func main() {
-	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		if !errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintln(os.Stderr, "flamegraph:", err)
-		}
+	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "flamegraph:", err)
 		os.Exit(1)
 	}
 }
@@ -36,11 +34,15 @@ func run(args []string, out, errs io.Writer) error {
 	f := flag.NewFlagSet("flamegraph", flag.ContinueOnError)
 	f.SetOutput(errs)
 	sample := f.String("sample", "", "kind of sample, such as cpu, alloc_space or inuse_space; none: the profile's own choice")
+	f.Usage = func() {
+		fmt.Fprintln(errs, "Usage: flamegraph [-sample KIND] PROFILE >flame.svg\ndraws a profile of a Go program (runtime/pprof, /debug/pprof).")
+		f.PrintDefaults()
+	}
 	if err := f.Parse(args); err != nil {
 		return err
 	}
 	if f.NArg() != 1 {
-		return errors.New("want one file with a profile")
+		return errors.New("want one file with a profile (--help says more)")
 	}
 	in, err := os.Open(f.Arg(0))
 	if err != nil {
