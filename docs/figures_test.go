@@ -71,6 +71,64 @@ func recorded(t *testing.T, file, name, unit string) (float64, bool) {
 	return 0, false
 }
 
+// TestFiguresAreOfToday: no newer run on record contradicts a figure that the guides quote. A run is not as good as another to the last digit,
+// so the prose need not follow each of them.
+func TestFiguresAreOfToday(t *testing.T) {
+	const most = 1.5 // times
+	guides, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range guides {
+		text, err := os.ReadFile(g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range source.FindAllStringSubmatch(string(text), -1) {
+			for line := range strings.Lines(m[2]) {
+				f := strings.Fields(line)
+				if len(f) != 3 {
+					continue // TestFigures says so
+				}
+				quoted, err := strconv.ParseFloat(f[2], 64)
+				if err != nil {
+					continue
+				}
+				file, newest := newest(t, f[0], f[1])
+				if file != m[1] && (quoted > newest*most || newest > quoted*most) {
+					t.Errorf("%s says %s %s %s of %s; %s, which is newer, says %v", g, f[0], f[1], f[2], m[1], file, newest)
+				}
+			}
+		}
+	}
+}
+
+// newest gives the last run on record that has this figure.
+func newest(t *testing.T, name, unit string) (newest string, value float64) {
+	t.Helper()
+	all, err := filepath.Glob("../bench/results/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := ""
+	for _, f := range all {
+		v, ok := recorded(t, f, name, unit)
+		if !ok {
+			continue
+		}
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, date, _ := strings.Cut(string(b), "\ndate: ")
+		date, _, _ = strings.Cut(date, "\n")
+		if date >= last {
+			last, newest, value = date, filepath.Base(f), v
+		}
+	}
+	return newest, value
+}
+
 // unit is that of the last digit: 0.01 for "2.35".
 func unit(text string) float64 {
 	_, fraction, _ := strings.Cut(text, ".")
