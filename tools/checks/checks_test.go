@@ -188,11 +188,12 @@ func TestNetworkRefused(t *testing.T) {
 	go func() { // answers with nonsense, then refuses
 		defer close(done)
 		if c, err := l.Accept(); err == nil {
+			_, _ = c.Read(make([]byte, 1<<10)) // a connection closed with unread bytes is reset
 			_, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
 			_ = c.Close()
 		}
 	}()
-	holds(t, network(context.Background(), l.Addr().String(), nil, false)[0], false, Stop, "")
+	holds(t, network(context.Background(), l.Addr().String(), nil, false)[0], false, Stop, "no Kafka broker")
 	_ = l.Close()
 	<-done
 	holds(t, network(context.Background(), l.Addr().String(), nil, false)[0], false, Stop, "refused")

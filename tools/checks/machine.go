@@ -126,7 +126,7 @@ func Governor(s cpufreq.State, err error) []Result {
 		b := Result{Condition: "turbo", Required: "off, for runs that are compared", Current: "off", Severity: Warning, Passed: !*s.Boost}
 		if *s.Boost {
 			b.Current = "on"
-			b.Do = "the clock depends on temperature: echo 1 | sudo tee /sys/devices/system/cpu/intel_pstate/no_turbo, or echo 0 | sudo tee /sys/devices/system/cpu/cpufreq/boost"
+			b.Do = "the clock depends on temperature: " + s.BoostOff
 		}
 		all = append(all, b)
 	}

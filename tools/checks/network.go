@@ -3,6 +3,7 @@ package checks
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -88,6 +89,9 @@ func ping(c net.Conn) ([]time.Duration, error) {
 			return nil, err
 		}
 		answer, err := wire.ReadFrame(c, answerLimit, nil)
+		if errors.Is(err, wire.ErrFrameTooLarge) { // such as HTTP/1.1 400
+			return nil, fmt.Errorf("what answers is no Kafka broker, or speaks TLS: %w", err)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("no answer to ApiVersions: %w", err)
 		}

@@ -58,6 +58,7 @@ type Policy struct {
 type State struct {
 	Policies []Policy `json:"policies"` // none: no cpufreq
 	Boost    *bool    `json:"boost"`    // turbo is on or off; nil: the kernel does not say
+	BoostOff string   `json:"-"`        // the command that switches it off
 }
 
 // saved is the format of the file Tree.Saved.
@@ -91,10 +92,10 @@ func (t Tree) Read() (State, error) {
 	switch {
 	case line(t.cpu("intel_pstate"), "no_turbo") != "":
 		on := line(t.cpu("intel_pstate"), "no_turbo") == "0"
-		s.Boost = &on
+		s.Boost, s.BoostOff = &on, "echo 1 | sudo tee "+filepath.Join(t.cpu("intel_pstate"), "no_turbo")
 	case line(t.cpu("cpufreq"), "boost") != "":
 		on := line(t.cpu("cpufreq"), "boost") == "1"
-		s.Boost = &on
+		s.Boost, s.BoostOff = &on, "echo 0 | sudo tee "+filepath.Join(t.cpu("cpufreq"), "boost")
 	}
 	return s, nil
 }

@@ -67,12 +67,12 @@ func TestRead(t *testing.T) {
 		t.Errorf("boost %v without a file that says so", *s.Boost)
 	}
 	put(t, tree, "cpufreq", "boost", "1")
-	if s, _ = tree.Read(); s.Boost == nil || !*s.Boost {
-		t.Error("cpufreq/boost 1 is on")
+	if s, _ = tree.Read(); s.Boost == nil || !*s.Boost || !strings.HasPrefix(s.BoostOff, "echo 0 ") || !strings.HasSuffix(s.BoostOff, "cpufreq/boost") {
+		t.Errorf("cpufreq/boost 1 is on: %q", s.BoostOff)
 	}
 	put(t, tree, "intel_pstate", "no_turbo", "1") // wins: with intel_pstate the other file is not there
-	if s, _ = tree.Read(); s.Boost == nil || *s.Boost {
-		t.Error("intel_pstate/no_turbo 1 is off")
+	if s, _ = tree.Read(); s.Boost == nil || *s.Boost || !strings.HasPrefix(s.BoostOff, "echo 1 ") || !strings.HasSuffix(s.BoostOff, "intel_pstate/no_turbo") {
+		t.Errorf("intel_pstate/no_turbo 1 is off: %q", s.BoostOff)
 	}
 }
 

@@ -46,7 +46,7 @@ Exit code:
 
 Examples:
   logdump --verify /var/lib/streambus
-      Is everything well? Prints nothing and exits with 0 if so.
+      Is everything well? "0 damaged", and exit code 0, if so.
   logdump /var/lib/streambus/orders-0/00000000000000000000.log
       The batches of a segment.
   logdump --records --values --from 4711 --max 3 /var/lib/streambus/orders-0

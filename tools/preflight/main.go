@@ -79,7 +79,12 @@ func parse(args []string) (o checks.Options, asJSON bool, err error) {
 	}
 	list := func(p *[]string) func(string) error {
 		return func(s string) error {
-			*p = append(*p, strings.Split(s, ",")...)
+			for one := range strings.SplitSeq(s, ",") {
+				if one = strings.TrimSpace(one); one == "" {
+					return errors.New("one of the list is empty")
+				}
+				*p = append(*p, one)
+			}
 			return nil
 		}
 	}

@@ -112,6 +112,8 @@ func TestUsage(t *testing.T) {
 		{"here", "flags only"},
 		{"--bandwidth", "needs --brokers"},
 		{"--window 1ns", "10ms to 1h"},
+		{"--brokers a:9092,,b:9092", "is empty"},
+		{"--metrics=", "is empty"},
 		{"--tls-ca main.go", "no certificate"},
 		{"--warp", "--help"},
 	} {
