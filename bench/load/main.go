@@ -63,6 +63,9 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	if err := f.Parse(args); err != nil {
 		return err
 	}
+	if err := known(f.Args()); err != nil {
+		return err
+	}
 	tmp, err := os.MkdirTemp("", "streambus-load-")
 	if err != nil {
 		return err
@@ -71,7 +74,6 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	if _, err := io.WriteString(out, "pkg: github.com/streambus/streambus/loadscript\n"); err != nil {
 		return err
 	}
-	ran := 0
 	for pass := range *count {
 		for _, s := range short {
 			if f.NArg() > 0 && !slices.Contains(f.Args(), s.script) {
@@ -85,11 +87,21 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 			if err := one(ctx, *program, command, dir, out, errs); err != nil {
 				return err
 			}
-			ran++
 		}
 	}
-	if ran == 0 {
-		return fmt.Errorf("none of %v is a script with a short form", f.Args())
+	return nil
+}
+
+// known refuses what is not in the list, before anything is run.
+func known(scripts []string) error {
+	var names []string
+	for _, s := range short {
+		names = append(names, s.script)
+	}
+	for _, s := range scripts {
+		if !slices.Contains(names, s) {
+			return fmt.Errorf("%s: no script with a short form; there are %s", s, strings.Join(names, ", "))
+		}
 	}
 	return nil
 }

@@ -44,7 +44,9 @@ func TestFiguresAreThoseOfTheScripts(t *testing.T) {
 }
 
 func TestAnUnknownScriptIsAnError(t *testing.T) {
-	if err := run(context.Background(), []string{"nothing"}, &bytes.Buffer{}, &bytes.Buffer{}); err == nil {
-		t.Error("nothing was run, and nothing said")
+	var out bytes.Buffer
+	err := run(context.Background(), []string{"spike", "nothing"}, &out, &out)
+	if err == nil || !strings.Contains(err.Error(), "nothing: no script with a short form; there are throughput, ") || out.Len() > 0 {
+		t.Errorf("%v: %s", err, out.String())
 	}
 }

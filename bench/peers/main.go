@@ -84,6 +84,11 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 		fmt.Fprintf(errs, "Kafka is left out: %v\n", err)
 		asked = []string{"nats"}
 	}
+	for _, name := range asked {
+		if name != "kafka" && name != "nats" {
+			return fmt.Errorf("%s: no such peer; there are kafka and nats", name)
+		}
+	}
 	sides := p.chosen(asked)
 	if err := p.check(sides); err != nil {
 		return err
@@ -133,9 +138,6 @@ func (p *paths) check(sides []side) error {
 		if err := p.kafkaMissing(); err != nil {
 			return err
 		}
-	}
-	if len(sides) < 3 {
-		return errors.New("no such peer: kafka, nats")
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -101,6 +102,9 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 	}
 	if err := (&paths{jars: "/nowhere"}).kafkaMissing(); err == nil || !strings.Contains(err.Error(), "leave Kafka out") {
 		t.Errorf("got %v", err)
+	}
+	if err := run(t.Context(), []string{"nats", "rabbit"}, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "rabbit: no such peer") {
+		t.Errorf("a peer that is not known: %v", err)
 	}
 	if got := len(p.chosen([]string{"nats"})); got != 4 {
 		t.Errorf("NATS alone gives %d sides, want 2 and StreamBus's 2", got)

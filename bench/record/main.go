@@ -93,6 +93,9 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	if err := execute(ctx, q.command, tmp, both, errs); err != nil {
 		return err
 	}
+	if !bytes.Contains(kept.Bytes(), []byte("\nBenchmark")) {
+		return errors.New("no benchmark was run (go test -list . PACKAGE names them; each / in BENCH begins a level of its own); nothing is recorded")
+	}
 	if err := errors.Join(os.MkdirAll(q.last, 0o755), os.WriteFile(filepath.Join(q.last, q.name+".txt"), kept.Bytes(), 0o644)); err != nil {
 		return err
 	}

@@ -110,6 +110,10 @@ func TestFailedBenchmarksAreNotRecorded(t *testing.T) {
 	if err == nil {
 		t.Fatal("benchmarks of a missing package went well")
 	}
+	err = run(context.Background(), []string{"-name", "x", "-record", "-dir", dir, "-last", dir, "-exec", "--", "echo", "PASS"}, &out, &errs)
+	if err == nil || !strings.Contains(err.Error(), "no benchmark was run") {
+		t.Errorf("a run without any benchmark: %v", err)
+	}
 	if left, _ := os.ReadDir(dir); len(left) > 0 {
 		t.Errorf("%v was recorded", left)
 	}
