@@ -22,7 +22,7 @@
 //
 //	MB/s, records/s           of values (client=franz-go, E2E, Send) or of frames and batches (bare requests), 10^6 bytes
 //	CPU-s/GB, CPU-s/Mrecord   CPU time of the broker; cores is CPU time over time
-//	peak-RSS-MiB              the most memory the broker ever had, warm-up included
+//	peak-RSS-MiB              the most memory the broker has had in the benchmark, warm-up included
 //	sink-…, sendfile-…        the bare program's own figures
 //	x-sink, x-sink-CPU        the broker's MB/s over the bare program's, and its CPU time for a GB over the other's
 //	x-sink-p50, x-sink-p99    the same of latencies: below 1 is better than the bare program

@@ -21,8 +21,13 @@ func TestServed(t *testing.T) {
 	b.WriteString("# The Kafka APIs that StreamBus serves\n\nMade from the broker's own table by `make docs`; it is what ApiVersions answers.\n\n| key | name | versions |\n|---:|---|---|\n")
 	for _, r := range Served() {
 		note := ""
-		if r.Key == wire.KeyProduce {
+		switch r.Key {
+		case wire.KeyProduce:
 			note = " (0 to 2 are advertised for librdkafka's sake, and refused)"
+		case wire.KeyDescribeACLs, wire.KeyCreateACLs, wire.KeyDeleteACLs:
+			note = " (answered with SECURITY_DISABLED)"
+		case wire.KeySASLHandshake, wire.KeySASLAuthenticate:
+			note = " (answered with ILLEGAL_SASL_STATE)"
 		}
 		fmt.Fprintf(&b, "| %d | %v | %d to %d%s |\n", int16(r.Key), r.Key, r.Min, r.Max, note)
 	}
