@@ -220,14 +220,14 @@ func verdict(changes []change, missing []string, margin, alpha float64, out io.W
 	if blind > 0 {
 		fmt.Fprintf(out, "%d blind: with so few values no change whatever could be significant over %d comparisons; raise COUNT\n", blind, len(changes))
 	}
-	if noise > 0 {
-		var seen []float64
-		for _, c := range changes {
-			if !math.IsInf(c.visible, 1) {
-				seen = append(seen, c.visible)
-			}
+	var seen []float64
+	for _, c := range changes {
+		if !math.IsInf(c.visible, 1) {
+			seen = append(seen, c.visible)
 		}
-		slices.Sort(seen)
+	}
+	slices.Sort(seen)
+	if noise > 0 {
 		fmt.Fprintf(out, "smallest change that would have been seen in 4 of 5 such comparisons: %s at best, %s in the middle, %s at worst\n", percent(seen[0]), percent(median(seen)), percent(seen[len(seen)-1]))
 	}
 	switch {
@@ -238,6 +238,8 @@ func verdict(changes []change, missing []string, margin, alpha float64, out io.W
 		fmt.Fprintln(out, "verdict: changed for the better")
 	case blind == len(changes):
 		fmt.Fprintln(out, "verdict: none, there are too few values")
+	case len(seen) > 0 && median(seen) > margin:
+		fmt.Fprintf(out, "verdict: not changed beyond noise and margin, but half of the comparisons would have missed a change of less than %s\n", percent(median(seen)))
 	default:
 		fmt.Fprintln(out, "verdict: not changed beyond noise and margin")
 	}

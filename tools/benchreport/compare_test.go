@@ -59,7 +59,7 @@ func TestVerdicts(t *testing.T) {
 		{"slower", scaled("MB/s", 0.7), 10, "CHANGED FOR THE WORSE", true},
 		{"more CPU", scaled("CPU-s/GB", 1.3), 10, "CHANGED FOR THE WORSE", true},
 		{"faster", scaled("MB/s", 1.4), 10, "changed for the better", false},
-		{"within the margin", scaled("MB/s", 0.98), 10, "not changed beyond noise and margin", false},
+		{"within the margin", scaled("MB/s", 0.98), 10, "not changed beyond noise and margin\n", false},
 		{"too few", scaled("MB/s", 0.5), 3, "too few values", false},
 	} {
 		base, next := lines(t, rng, "A/x=1", c.n, round, 0.001), lines(t, rng, "A/x=1", c.n, c.to, 0.001)
@@ -68,6 +68,21 @@ func TestVerdicts(t *testing.T) {
 		if errors.Is(err, errRegression) != c.regression || err != nil && !c.regression || !strings.Contains(out.String(), c.says) {
 			t.Errorf("%s: %v\n%s", c.name, err, out.String())
 		}
+	}
+}
+
+// TestANoisyRunSaysWhatItWouldHaveMissed: "not changed" alone would be taken for more than it is.
+func TestANoisyRunSaysWhatItWouldHaveMissed(t *testing.T) {
+	values := func(from float64) (all set) {
+		for i := range 8 {
+			all = append(all, result{name: "A", values: map[string]float64{"ns/op": from + 20*float64(i)}})
+		}
+		return all
+	}
+	changes, missing := compare(values(100), values(105), 0.05, 0.05)
+	var out bytes.Buffer
+	if err := verdict(changes, missing, 0.05, 0.05, &out); err != nil || !strings.Contains(out.String(), "margin, but half of the comparisons would have missed a change of less than ") {
+		t.Errorf("%v\n%s", err, out.String())
 	}
 }
 
