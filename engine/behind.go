@@ -288,8 +288,7 @@ func (p *part) writeRun(run []pending) error {
 // wrote makes batches readable in their segment.
 func (p *part) wrote(run []pending) {
 	l := p.log
-	now := l.e.o.Now()
-	if recap := p.append(run, now); recap != nil {
+	if recap := p.append(run, l.e.elapsed()); recap != nil {
 		l.e.chore(func() {
 			if err := l.writeRecap(recap); err != nil {
 				_ = l.e.fail(err)
@@ -299,7 +298,7 @@ func (p *part) wrote(run []pending) {
 }
 
 // append is wrote in memory. It gives the recap that was drafted for the end of one of the batches, if there is one.
-func (p *part) append(run []pending, now time.Time) (recap []byte) {
+func (p *part) append(run []pending, elapsed time.Duration) (recap []byte) {
 	l := p.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -317,7 +316,7 @@ func (p *part) append(run []pending, now time.Time) (recap []byte) {
 			recap = l.recapAt(p, l.draft.told)
 		}
 	}
-	p.dirty, p.touched = true, now
+	p.dirty, p.touched = true, elapsed
 	if l.opts().Durability != Fsync {
 		l.flushed = l.written
 	}

@@ -49,7 +49,7 @@ func (l *Log) compact(c *compaction) error {
 	}
 	parts, segs := l.cleanable()
 	defer release(parts)
-	now := l.e.o.Now().UnixMilli()
+	now := l.e.SteadyTime().UnixMilli()
 	policy := compact.Policy{MinDirtyRatio: o.MinDirtyRatio, MinLagMs: o.MinCompactionLag.Milliseconds(), MaxLagMs: o.MaxCompactionLag.Milliseconds()}
 	cleaned, stable := l.cleanBounds()
 	if o.MaxCompactionLag > 0 {

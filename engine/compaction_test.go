@@ -201,11 +201,11 @@ func TestCompactionCutAnywhere(t *testing.T) {
 		o := crashOptions(disk.Inject(mem, cut.rule))
 		o.CleanerBytes, o.CleanBytesPerSecond, o.TidyInterval = 1<<14, 1<<40, time.Hour
 		w := newWatcher()
-		lo := LogOptions{Observer: w, SegmentBytes: 2000, IndexIntervalBytes: 300, Compact: true, MinDirtyRatio: 0.01, MinCompactionLag: time.Hour}
+		lo := LogOptions{Observer: w, SegmentBytes: 2000, IndexIntervalBytes: 300, Compact: true, MinDirtyRatio: 0.01, MinCompactionLag: time.Minute}
 		var late atomic.Bool
 		o.Now = func() time.Time {
 			if late.Load() {
-				return time.UnixMilli(1 << 40)
+				return time.UnixMilli(1000).Add(time.Hour / 2)
 			}
 			return time.UnixMilli(1000)
 		}

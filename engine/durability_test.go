@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/streambus/streambus/engine/batch"
@@ -312,16 +313,12 @@ func TestRetention(t *testing.T) {
 		}
 		return out
 	}
-	e.tidy(now)
+	e.tidy(now, e.elapsed())
 	if got := starts(); !slices.Equal(got, []int{6, 6, 0, 0, 0}) {
 		t.Errorf("starts %v", got)
 	}
 	now = now.Add(5 * day)
-	e.tidy(time.Time{}) // the clock is in doubt: nothing is too old
-	if got := starts(); !slices.Equal(got, []int{6, 6, 0, 0, 0}) {
-		t.Errorf("with a clock in doubt %v", got)
-	}
-	e.tidy(now)
+	e.tidy(now, e.elapsed()+5*day)
 	if got := starts(); !slices.Equal(got, []int{6, 10, 10, 10, 0}) {
 		t.Errorf("five days later %v", got)
 	}
@@ -331,33 +328,108 @@ func TestRetention(t *testing.T) {
 }
 
 func TestSteadyClock(t *testing.T) {
+	const day, year = 24 * time.Hour, 365 * 24 * time.Hour
 	var c steadyClock
 	wall, mono := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC), time.Duration(0)
-	tick := func(jump time.Duration) bool {
-		wall, mono = wall.Add(30*time.Second+jump), mono+30*time.Second
-		got := c.trust(wall, mono)
-		if !got.IsZero() && !got.Equal(wall) {
-			t.Fatalf("%v at %v", got, wall)
-		}
-		return !got.IsZero()
+	// look lets time pass, and then moves the wall clock. off is how far the time that counts is from the wall clock's.
+	look := func(passes, jump time.Duration) (off time.Duration) {
+		wall, mono = wall.Add(passes+jump), mono+passes
+		return c.trust(wall, mono).Sub(wall)
 	}
 	for range 10 {
-		if !tick(0) || !tick(time.Minute) {
+		if look(30*time.Second, 0) != 0 || look(30*time.Second, time.Minute) != 0 || look(30*time.Second, -2*time.Minute) != 0 {
 			t.Error("a clock that is set a little is doubted")
 		}
 	}
-	for _, by := range []time.Duration{10 * 365 * 24 * time.Hour, -2 * time.Hour} {
-		if tick(by) || tick(0) {
-			t.Errorf("a jump by %v is believed", by)
-		}
-		wall, mono = wall.Add(25*time.Hour), mono+25*time.Hour
-		if !tick(0) {
-			t.Error("still doubted a day later")
+	if off := look(time.Minute, 10*year); off != -10*year {
+		t.Errorf("a jump ahead moves the time that counts, which is %v from the clock's", off)
+	}
+	if off := look(23*time.Hour, 0); off != -10*year {
+		t.Errorf("no day later: %v from the clock's", off)
+	}
+	if off := look(time.Minute, year); off != -11*year {
+		t.Errorf("another jump: %v from the clock's", off)
+	}
+	if off := look(23*time.Hour, 0); off != -11*year {
+		t.Errorf("no day after the second jump: %v from the clock's", off)
+	}
+	if off := look(2*time.Hour, 0); off != 0 || look(time.Minute, 0) != 0 {
+		t.Errorf("still doubted a day later: %v", off)
+	}
+	if off := look(time.Minute, -year); off != 0 {
+		t.Errorf("behind, the clock's time is the earlier one: %v", off)
+	}
+	if off := look(time.Hour, year); off != 0 || c.jumped {
+		t.Errorf("back again: %v from the clock's, doubted: %v", off, c.jumped)
+	}
+	if off := look(time.Minute, -3*time.Hour); off != 0 || look(day, 0) != 0 || c.jumped {
+		t.Errorf("a clock that was set back is doubted a day later, %v", off)
+	}
+}
+
+// Without an option the clock is the machine's. A monotonic reading in it would hide every jump: Go takes the difference of two times by
+// that where both have one.
+func TestClockHasNoMonotonicReading(t *testing.T) {
+	e := mustOpen(t, smallOptions(disk.NewMem(), "/d"))
+	for what, at := range map[string]time.Time{"Options.Now": e.o.Now(), "SteadyTime": e.SteadyTime()} {
+		if at != at.Round(0) || time.Since(at).Abs() > time.Hour {
+			t.Errorf("%s gives %v", what, at)
 		}
 	}
-	if tick(3*time.Hour) || tick(-3*time.Hour) || tick(0) {
-		t.Error("there and back is believed")
-	}
+}
+
+// A clock that is a year ahead, or behind, for a while has retention delete nothing that is young, nor keep for long what was written
+// meanwhile.
+func TestClockIsWrongForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const year = 365 * 24 * time.Hour
+		var skew atomic.Int64
+		o := smallOptions(disk.NewMem(), "/d")
+		o.Now, o.TidyInterval = func() time.Time { return time.Now().Add(time.Duration(skew.Load())) }, time.Minute
+		e := mustOpen(t, o)
+		w := newWatcher()
+		logs := map[string]*Log{} // of producers' times, and of the broker's
+		for _, name := range []string{"sent", "appended"} {
+			logs[name] = mustLog(t, e, name, LogOptions{Observer: w, SegmentBytes: 1000, RetentionTime: 4 * time.Hour, SegmentAge: time.Hour})
+		}
+		write := func() {
+			for name, l := range logs {
+				at := time.Now()
+				if name == "appended" {
+					at = o.Now()
+				}
+				w.end = 0
+				appendAll(t, l, w, makeBatch(strings.Repeat("x", 900), 1, at.UnixMilli()))
+			}
+		}
+		kept := func(when string, from batch.Offset) {
+			t.Helper()
+			for name, l := range logs {
+				if got := l.StartOffset(); got != from {
+					t.Errorf("%s: %q begins at %d, want %d", when, name, got, from)
+				}
+			}
+		}
+		write()
+		time.Sleep(10 * time.Minute)
+		skew.Store(int64(year))
+		write()
+		time.Sleep(10 * time.Minute)
+		kept("a year ahead", 0)
+		skew.Store(0)
+		write()
+		time.Sleep(10 * time.Minute)
+		kept("back again", 0)
+		time.Sleep(5 * time.Hour)
+		kept("when all is old", 3)
+		skew.Store(-int64(year))
+		write()
+		time.Sleep(10 * time.Minute)
+		kept("a year behind", 3)
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A dropped log's pending deletions must not strike a new log of the same name.
@@ -389,16 +461,13 @@ func TestDropAndCreateBesideDeletions(t *testing.T) {
 	}
 }
 
-// A segment that was begun too long ago is ended, once it holds something, and not while the clock is in doubt.
+// A segment that was begun too long ago is ended, once it holds something, whatever the wall clock says.
 func TestOldSegmentsAreRolled(t *testing.T) {
-	now := time.Date(2030, 1, 10, 0, 0, 0, 0, time.UTC)
-	o := smallOptions(disk.NewMem(), "/d")
-	o.Now = func() time.Time { return now }
-	e := mustOpen(t, o)
+	e := mustOpen(t, smallOptions(disk.NewMem(), "/d"))
 	w := newWatcher()
 	l := mustLog(t, e, "t-0", LogOptions{Observer: w, SegmentAge: time.Hour})
-	segments := func(at time.Time) int {
-		e.tidy(at)
+	segments := func(hours int) int {
+		e.tidy(time.UnixMilli(0), time.Minute+time.Duration(hours)*time.Hour)
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		return len(l.parts)
@@ -416,15 +485,11 @@ func TestOldSegmentsAreRolled(t *testing.T) {
 		if step.append {
 			appendAll(t, l, w, makeBatch("x", 1, 0))
 		}
-		if got := segments(now.Add(time.Duration(step.hours) * time.Hour)); got != step.want {
+		if got := segments(step.hours); got != step.want {
 			t.Fatalf("step %d, at %d h: %d segments, want %d", i, step.hours, got, step.want)
 		}
 	}
-	appendAll(t, l, w, makeBatch("x", 1, 0))
-	if segments(time.Time{}) != 3 {
-		t.Error("rolled by a clock that is in doubt")
-	}
-	if got := values(t, l, 0, 1000); len(got) != 5 {
+	if got := values(t, l, 0, 1000); len(got) != 4 {
 		t.Errorf("%d records", len(got))
 	}
 }

@@ -46,6 +46,9 @@ type Engine struct {
 	err    error // E4
 	failed chan struct{}
 
+	begun time.Time // Open, by the monotonic clock
+	clock steadyClock
+
 	wake    chan struct{} // a checkpoint would be good
 	asks    chan ask      // a checkpoint is waited for
 	count   counters      // for Stats
@@ -104,11 +107,12 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		return nil, errors.Join(err, ring.Close())
 	}
 	e := &Engine{
-		o: o, lock: lock, ring: ring, io: how,
+		o: o, begun: begin, lock: lock, ring: ring, io: how,
 		logs: map[string]*Log{}, known: map[uint64]commit.LogState{}, damaged: map[uint64]error{}, drops: map[uint64]commit.LSN{},
 		failed: make(chan struct{}), wake: make(chan struct{}, 1), stop: make(chan struct{}),
 		asks: make(chan ask), cares: make(chan *Log, maxChores), chores: make(chan func(), maxChores),
 	}
+	e.SteadyTime() // the first look, so that a jump right after the start is seen
 	if err := e.begin(ctx); err != nil {
 		return nil, errors.Join(err, lock.Close(), ring.Close())
 	}

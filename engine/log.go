@@ -104,13 +104,13 @@ type part struct {
 	seg *segment.Segment
 
 	// Guarded by log.mu.
-	dirty   bool      // written to since the last checkpoint
-	clean   int64     // bytes of it that checkpoints have brought to the disk
-	touched time.Time // when it was last written to, as far as known
-	first   time.Time // when it was first seen to hold something
-	lastPos int64     // where the last batch begins; -1: there is none
-	lastCRC uint32    // the CRC that stands in it
-	damage  []Damage  // what is not served any more, by offset
+	dirty   bool          // written to since the last checkpoint
+	clean   int64         // bytes of it that checkpoints have brought to the disk
+	touched time.Duration // when it was last written to, by Engine.elapsed; 0: not in this life of the program
+	first   time.Duration // when it was first seen to hold something, likewise
+	lastPos int64         // where the last batch begins; -1: there is none
+	lastCRC uint32        // the CRC that stands in it
+	damage  []Damage      // what is not served any more, by offset
 }
 
 func newPart(l *Log, seg *segment.Segment) *part { return &part{log: l, seg: seg, lastPos: -1} }

@@ -23,7 +23,7 @@ type Options struct {
 	GroupBytes          int              // the most that one group commit writes; default 4 MiB
 	QueueBytes          int64            // the most that may wait for the committer; Append blocks beyond it; default 64 MiB
 	CacheBytes          int64            // memory for the newest small batches of all logs; default 64 MiB; -1 = none
-	Now                 func() time.Time // the wall clock, for retention; default time.Now
+	Now                 func() time.Time // the wall clock, for retention and compaction; default time.Now
 	TidyInterval        time.Duration    // between two looks for what retention allows to delete; default 30 s
 	ScrubInterval       time.Duration    // between two verifications of everything; default 24 h; -1 = none
 	ScrubBytesPerSecond int64            // how fast it reads; default 16 MiB
@@ -51,9 +51,11 @@ func (o *Options) defaults() {
 	setDefault(&o.CleanBytesPerSecond, 64<<20)
 	setDefault(&o.ScrubBytesPerSecond, 16<<20)
 	setDefault(&o.TidyInterval, 30*time.Second)
-	if o.Now == nil {
-		o.Now = time.Now
+	wall := o.Now
+	if wall == nil {
+		wall = time.Now
 	}
+	o.Now = func() time.Time { return wall().Round(0) } // two times with a monotonic reading differ by that, and never show a jump
 	o.ReserveBytes = max(o.ReserveBytes, 0)
 }
 

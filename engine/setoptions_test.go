@@ -57,20 +57,20 @@ func TestSizesAgesAndRetentionMayChange(t *testing.T) {
 	}
 	set(t, l, func(o *LogOptions) { o.MaxBatchBytes, o.RetentionTime = 0, 0 }) // 0: the default
 	now = now.Add(2 * time.Hour)
-	e.tidy(now)
+	e.tidy(now, e.elapsed())
 	if got := l.StartOffset(); got != 0 {
 		t.Errorf("begins at %d: the old retention counts", got)
 	}
 	set(t, l, func(o *LogOptions) { o.RetentionBytes = 2000 })
-	e.tidy(now)
+	e.tidy(now, e.elapsed())
 	if got := l.StartOffset(); got != 5 {
 		t.Errorf("begins at %d, want 5: three segments hold as much as 2000 bytes", got)
 	}
 	appendAll(t, l, w, big())
 	set(t, l, func(o *LogOptions) { o.SegmentAge, o.RetentionBytes = time.Minute, 0 })
-	e.tidy(now)
+	e.tidy(now, e.elapsed())
 	before := segmentsOf(l)
-	e.tidy(now.Add(2 * time.Minute))
+	e.tidy(now, e.elapsed()+2*time.Minute)
 	if got := segmentsOf(l); got != before+1 {
 		t.Errorf("%d segments, want one more than %d: the last one is too old", got, before)
 	}
