@@ -94,6 +94,9 @@ func Open(ctx context.Context, o Options) (*Coordinator, error) {
 		return nil, fmt.Errorf("transaction.version %d is not 0, 1 or 2", o.Version)
 	}
 	o.defaults()
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if o.MaxMarkers == 0 {
 		o.MaxMarkers = 1000
 	}
@@ -239,7 +242,7 @@ func (c *Coordinator) write(e *entry, w Write) {
 		value = appendValue(nil, &w.Meta, c.opts.Version)
 	}
 	var b batch.Builder
-	b.Add(time.Now(), appendKey(nil, e.id), value)
+	b.Add(c.opts.Now(), appendKey(nil, e.id), value)
 	if _, err := e.log.Append(b.Batch(), nil, written{c, e}); err != nil {
 		c.inbox.post(e, Written{Err: err})
 	}

@@ -3,6 +3,7 @@ package txn
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -279,4 +280,55 @@ func TestDamagedRecordsAreRefused(t *testing.T) {
 		t.Fatalf("a key of a later version: %v", err)
 	}
 	c.Close()
+}
+
+// TestTheWallClockJumps: what is written down follows it, what times out does not.
+func TestTheWallClockJumps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const year = 365 * 24 * time.Hour
+		var skew atomic.Int64
+		now := func() time.Time { return time.Now().Round(0).Add(time.Duration(skew.Load())) }
+		r := newRack(1)
+		c := r.start(t, func(o *Options) { o.Now = now })
+		state := func(id string, want State, when string) {
+			t.Helper()
+			synctest.Wait()
+			if d, err := c.Describe(id); err != nil || d.State != want {
+				t.Errorf("%s %s: %+v, %v", id, when, d, err)
+			}
+		}
+		initID(t, c, "idle")
+		for _, by := range []time.Duration{year, -year, 0} {
+			skew.Store(int64(by))
+			me := initID(t, c, "busy")
+			is(t, "add", wait(t, c.AddPartitions("busy", me, tps(0), 0)).Err, nil)
+			if d, _ := c.Describe("busy"); d.StartedMs != now().UnixMilli() {
+				t.Errorf("it began at %d by a clock that says %v", d.StartedMs, now())
+			}
+			for _, jump := range []time.Duration{0, year, -year} {
+				skew.Store(int64(jump))
+				time.Sleep(18 * time.Second)
+				state("busy", Ongoing, "before its minute is over")
+				state("idle", Empty, "within the week")
+			}
+			time.Sleep(17 * time.Second)
+			state("busy", CompleteAbort, "a minute and a round later")
+		}
+		skew.Store(int64(year))
+		is(t, "add", wait(t, c.AddPartitions("idle", Producer{1, 0}, tps(0), 0)).Err, nil)
+		c.Close()
+		skew.Store(0) // what it finds was written a year ahead
+		c = r.start(t, func(o *Options) { o.Now = now })
+		defer c.Close()
+		time.Sleep(59 * time.Second)
+		state("idle", Ongoing, "after a restart")
+		time.Sleep(12 * time.Second)
+		state("idle", CompleteAbort, "when its time is over")
+		time.Sleep(8 * 24 * time.Hour)
+		for _, id := range []string{"idle", "busy"} {
+			if d, err := c.Describe(id); err == nil {
+				t.Errorf("%s is not forgotten after a week: %+v", id, d)
+			}
+		}
+	})
 }

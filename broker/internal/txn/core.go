@@ -18,6 +18,10 @@ type Limits struct {
 	MaxRecordBytes int           // the largest record that is written: 900 KiB, so that its batch fits a log's default limit
 	Retry          time.Duration // the first pause before a marker or record is tried again, doubled up to 50 times that: 100 ms
 	Version        int16         // the finalized transaction.version, 0 to 2. The zero value is 0: set it
+
+	// Now is the wall clock, for what is written down and shown; nil: the time of the step. Nothing times out by it, but that of the life of
+	// the program before this one.
+	Now func() time.Time
 }
 
 func (l *Limits) defaults() {
@@ -52,6 +56,9 @@ type Txn struct {
 	spare   batch.ProducerID // allocated and not used yet
 	lost    error            // why it is not known what the log holds: nothing works until the next start
 
+	started time.Time // of meta.StartedMs and meta.UpdatedMs, by the clock of Step, so that the wall clock may jump
+	updated time.Time
+
 	left    map[TopicPartition]markState // while it ends: partitions whose marker is not written
 	retryAt time.Time                    // when what failed is tried again; zero when nothing did
 	tries   int                          // how often it failed
@@ -73,6 +80,7 @@ const (
 // pending is a change on its way: a record, or the producer id that has to be had first.
 type pending struct {
 	next      Meta
+	at        time.Time
 	tombstone bool
 	then      func(err error)
 	again     Event // what is to be run again when the id is there; then nothing is being written
@@ -85,10 +93,13 @@ func New(l Limits) *Txn {
 	return &Txn{limits: l, meta: m, fresh: true, spare: batch.NoProducerID}
 }
 
-// Load gives the machine of an id whose last record is m. Its first event must be Resume.
-func Load(l Limits, m Meta) *Txn {
+// Load gives the machine of an id whose last record, at the time now, is m. Its first event must be Resume. What m says of times to come was
+// written while the clock was ahead, and counts as now.
+func Load(l Limits, now time.Time, m Meta) *Txn {
 	t := New(l)
-	t.meta, t.fresh = m, false
+	t.meta, t.fresh, t.now = m, false, now
+	ago := func(ms int64) time.Time { return now.Add(-max(t.wall().Sub(time.UnixMilli(ms)), 0)) }
+	t.started, t.updated = ago(m.StartedMs), ago(m.UpdatedMs)
 	return t
 }
 
@@ -98,8 +109,8 @@ func (t *Txn) Meta() (m Meta, ok bool) { return t.meta, !t.fresh && t.meta.State
 // Dead says that the id is gone and takes no more events.
 func (t *Txn) Dead() bool { return t.meta.State == Dead }
 
-// Step takes one event at the time now and gives what is to be done. The effects are the caller's. Time may go back: what is due is
-// due later then.
+// Step takes one event at the time now and gives what is to be done. The effects are the caller's. now should have a monotonic reading, for
+// deadlines do not follow the wall clock then. Time may go back: what is due is due later then.
 func (t *Txn) Step(now time.Time, e Event) []Effect {
 	t.now, t.effects = now, nil
 	switch e := e.(type) {
@@ -139,13 +150,20 @@ func (t *Txn) answer(ticket Ticket, a any) {
 	}
 }
 
-func (t *Txn) nowMs() int64 { return t.now.UnixMilli() }
+func (t *Txn) wall() time.Time {
+	if t.limits.Now == nil {
+		return t.now
+	}
+	return t.limits.Now()
+}
+
+func (t *Txn) nowMs() int64 { return t.wall().UnixMilli() }
 
 // write begins a change. then is called when it has happened, or, with an error, when it has not.
 func (t *Txn) write(next Meta, then func(err error)) {
 	next.Previous = t.meta.ID
 	next.UpdatedMs = t.nowMs()
-	t.pending = &pending{next: next, then: then}
+	t.pending = &pending{next: next, at: t.now, then: then}
 	t.emit(Write{Meta: next})
 }
 
@@ -168,6 +186,9 @@ func (t *Txn) onWritten(e Written) {
 	case p.tombstone:
 		t.meta = Meta{Producer: None, State: Dead, Next: batch.NoProducerID}
 	default:
+		if t.updated = p.at; t.meta.State != Ongoing {
+			t.started = p.at
+		}
 		t.meta, t.fresh = p.next, false
 		t.retryAt, t.tries = time.Time{}, 0
 		p.then(nil)
@@ -234,9 +255,9 @@ func (t *Txn) due() (at time.Time, ok bool) {
 	case t.meta.State.ends():
 		return t.retryAt, !t.retryAt.IsZero()
 	case t.meta.State == Ongoing:
-		at = after(t.meta.StartedMs+int64(t.meta.TimeoutMs), t.limits.AbortInterval)
+		at = after(t.started.Add(time.Duration(t.meta.TimeoutMs)*time.Millisecond), t.limits.AbortInterval)
 	default:
-		at = after(t.meta.UpdatedMs+t.limits.Expiration.Milliseconds(), t.limits.ExpireInterval)
+		at = after(t.updated.Add(t.limits.Expiration), t.limits.ExpireInterval)
 	}
 	if t.retryAt.After(at) {
 		at = t.retryAt
@@ -244,10 +265,11 @@ func (t *Txn) due() (at time.Time, ok bool) {
 	return at, true
 }
 
-// after is the first round of that interval after ms: what times out is looked for in rounds, as in Kafka.
-func after(ms int64, interval time.Duration) time.Time {
+// after is the first round of that interval after t: what times out is looked for in rounds, as in Kafka.
+func after(t time.Time, interval time.Duration) time.Time {
 	n := max(interval.Milliseconds(), 1)
-	return time.UnixMilli((ms/n + 1) * n)
+	round := time.UnixMilli((t.UnixMilli()/n + 1) * n)
+	return t.Add(round.Sub(t)) // and not round: t has a monotonic reading
 }
 
 func (t *Txn) onTick() {

@@ -37,7 +37,7 @@ func labAt(t *testing.T, m Meta) *lab {
 	if m.StartedMs == 0 {
 		m.StartedMs = l.now.UnixMilli()
 	}
-	l.core = Load(l.limits, m)
+	l.core = Load(l.limits, l.now, m)
 	return l
 }
 

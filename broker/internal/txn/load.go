@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/streambus/streambus/engine/batch"
 )
@@ -14,6 +15,7 @@ func (c *Coordinator) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("__transaction_state: %w", err)
 	}
+	now := time.Now()
 	for i, l := range logs {
 		last, err := Replay(l.Replay)
 		if err != nil {
@@ -22,7 +24,7 @@ func (c *Coordinator) load(ctx context.Context) error {
 		for id, m := range last {
 			// Partitions that were added to the topic have moved ids: what was written last counts.
 			if old := c.txns[id]; old == nil || old.t.meta.UpdatedMs <= m.UpdatedMs {
-				c.txns[id] = &entry{id: id, log: l, t: Load(c.opts.Limits, m), waiting: map[Ticket]func(any){}}
+				c.txns[id] = &entry{id: id, log: l, t: Load(c.opts.Limits, now, m), waiting: map[Ticket]func(any){}}
 			}
 		}
 	}

@@ -79,7 +79,7 @@ func newWorld(t *testing.T, seed uint64, crashAt int) *world {
 		m := w.core.meta
 		m.Producer, m.State, m.TimeoutMs, m.UpdatedMs = Producer{w.nextID, lastEpoch - batch.ProducerEpoch(w.r.IntN(8))}, Empty, 1000, w.now.UnixMilli()
 		w.durable, w.given = &m, m.Producer
-		w.core = Load(w.limits, m)
+		w.core = Load(w.limits, w.now, m)
 		w.step(Resume{})
 	}
 	return w

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/streambus/streambus/engine/batch"
 )
@@ -87,7 +86,7 @@ func (c *Coordinator) List(f Filter) (all []Listed, unknown []string, err error)
 	if closed {
 		return nil, nil, ErrNotAvailable
 	}
-	nowMs := time.Now().UnixMilli()
+	nowMs := c.opts.Now().UnixMilli()
 	for _, e := range entries {
 		m, ok := e.meta()
 		switch {

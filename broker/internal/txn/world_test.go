@@ -41,7 +41,7 @@ func (w *world) restart() {
 	if err != nil {
 		w.fatalf("what was written cannot be read: %v", err)
 	}
-	w.core = Load(w.limits, m)
+	w.core = Load(w.limits, w.now, m)
 	w.step(Resume{})
 }
 
