@@ -39,7 +39,7 @@ func offsetCommit(r *request) (listen.Pending, error) {
 	}
 	return r.later(done.Ready, func(ctx context.Context) (wire.Message, error) {
 		if err := done.Wait(ctx); ctx.Err() != nil {
-			return nil, err
+			return nil, context.Cause(ctx)
 		} else if err != nil {
 			r.s.commitFailed(resp, err)
 		}

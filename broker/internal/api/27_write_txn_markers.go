@@ -58,7 +58,7 @@ func writeTxnMarkers(r *request) (listen.Pending, error) {
 		for _, w := range all {
 			err := w.done.Wait(ctx)
 			if ctx.Err() != nil {
-				return nil, err
+				return nil, context.Cause(ctx)
 			}
 			*w.code = r.s.codeOf(err)
 		}

@@ -27,7 +27,7 @@ func txnOffsetCommit(r *request) (listen.Pending, error) {
 	return r.later(done.Ready, func(ctx context.Context) (wire.Message, error) {
 		err := done.Wait(ctx)
 		if ctx.Err() != nil {
-			return nil, err
+			return nil, context.Cause(ctx)
 		}
 		if err != nil {
 			r.s.txnCommitFailed(resp, err)

@@ -42,7 +42,7 @@ func deleteGroups(r *request) (listen.Pending, error) {
 			}
 			err := f.Wait(ctx)
 			if ctx.Err() != nil {
-				return nil, err
+				return nil, context.Cause(ctx)
 			}
 			resp.Results[i].ErrorCode = r.s.groupCode(err)
 		}

@@ -31,7 +31,7 @@ func offsetDelete(r *request) (listen.Pending, error) {
 	return r.later(done.Ready, func(ctx context.Context) (wire.Message, error) {
 		err := done.Wait(ctx)
 		if ctx.Err() != nil {
-			return nil, err
+			return nil, context.Cause(ctx)
 		}
 		if err != nil {
 			return &wire.OffsetDeleteResponse{ErrorCode: r.s.groupCode(err)}, nil

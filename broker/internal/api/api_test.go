@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -217,6 +219,29 @@ func TestProduceAllocatesByRequest(t *testing.T) {
 	const disk = 8 // that of the tests keeps its unsynced writes piece by piece
 	if hundred > one+disk || one > 16+disk {
 		t.Errorf("%.0f allocations for 1 record, %.0f for 100: want as many, and at most 16, the disk's %d aside", one, hundred, disk)
+	}
+}
+
+// A client that goes away in the moment in which its answer is ready gets none, and that is an error, not nothing.
+func TestClientIsGoneWhenTheAnswerIsReady(t *testing.T) {
+	f := newFixture(t)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	later := []wire.Key{wire.KeyOffsetCommit, wire.KeyWriteTxnMarkers, wire.KeyTxnOffsetCommit, wire.KeyDeleteGroups, wire.KeyOffsetDelete}
+	for _, r := range Served() {
+		for i := 0; slices.Contains(later, r.Key) && i < 50; i++ { // a select picks at random
+			fr := listen.NewFrame(frameOf(r.Max, wire.NewRequest(r.Key)))
+			p, err := f.session.Serve(t.Context(), fr)
+			if err != nil {
+				t.Fatal(r.Key, err)
+			}
+			for !p.Ready() {
+				runtime.Gosched()
+			}
+			var o listen.Out
+			_ = p.Finish(gone, &o) // an answer that nothing is waited for is given all the same
+			fr.Release()
+		}
 	}
 }
 
