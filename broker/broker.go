@@ -66,6 +66,7 @@ type Broker struct {
 	stats    *stat.Gatherer
 	console  *console.Server   // nil: off
 	points   *failpoint.Points // nil: off
+	now      func() time.Time  // the wall clock: what is stamped, shown, and compared with stamps. Durations are measured by time.Now
 	draining chan struct{}
 	closing  sync.Once
 	closed   error
@@ -82,7 +83,7 @@ func New(ctx context.Context, o Options) (*Broker, error) {
 	if err := probe(addr); err != nil {
 		return nil, err // before a recovery that may be long
 	}
-	b := &Broker{o: o, draining: make(chan struct{}), health: newHealth("")}
+	b := &Broker{o: o, now: time.Now, draining: make(chan struct{}), health: newHealth("")}
 	if o.FS == nil {
 		b.health.dir = o.Config.DataDir()
 	}
@@ -141,7 +142,7 @@ func (b *Broker) open(ctx context.Context) (err error) {
 		Replayed: func(n int) { b.health.replayed.Store(int64(n)) },
 		Dir:      c.DataDir(), FS: b.o.FS, IO: c.Value("disk.io").Raw, Logger: b.o.Logger, ReserveBytes: reserve,
 		CommitFileBytes: c.Long("commit.log.file.bytes") &^ 4095, CommitFiles: c.Int("commit.log.files"),
-		TidyInterval: millis(c, "log.retention.check.interval.ms"), Failpoints: b.points.Disk(),
+		TidyInterval: millis(c, "log.retention.check.interval.ms"), Failpoints: b.points.Disk(), Now: b.now,
 	})
 	if err != nil {
 		return err
@@ -188,7 +189,7 @@ func (b *Broker) serve(ln net.Listener) {
 		NodeID: int32(c.Int("node.id")), Host: host, Port: int32(port), AutoCreate: c.Bool("auto.create.topics.enable"),
 		FetchMaxBytes: c.Int("fetch.max.bytes"), FetchSessions: c.Int("max.incremental.fetch.session.cache.slots"), PagePartitions: c.Int("max.request.partition.size.limit"), Requests: requests, Store: b.topics.Store(), Topics: b.topics, Groups: b.groups,
 		Txns: b.txns, Markers: b.markers, OffsetsOf: b.offsetsOf,
-		Quotas: b.quotas,
+		Quotas: b.quotas, Now: b.now,
 		Disk:   api.Disk{Dir: c.DataDir(), Usage: b.usage, Err: b.engine.Err},
 		Quorum: b.quorum, Levels: map[string]int16{"transaction.version": b.topics.Store().Image().Level("transaction.version")},
 		Logger: b.o.Logger, Draining: b.draining,

@@ -15,7 +15,7 @@ import (
 
 // openGroups opens the coordinator over what it finds in __consumer_offsets, and has it follow the topics.
 func (b *Broker) openGroups(ctx context.Context) error {
-	offsets, err := group.OpenOffsets(ctx, b.offsetLogs)
+	offsets, err := group.OpenOffsets(ctx, b.offsetLogs, b.now)
 	if err != nil {
 		return err
 	}
@@ -45,6 +45,7 @@ func (b *Broker) groupLimits(seen *topicView) group.Limits {
 		Settings:  b.groupSettings, Topics: seen.current,
 		Retention:     time.Duration(c.Long("offsets.retention.minutes")) * time.Minute,
 		CheckInterval: millis(c, "offsets.retention.check.interval.ms"),
+		Now:           b.now, Steady: b.engine.SteadyTime,
 	}
 }
 

@@ -44,7 +44,10 @@ func TestGroupSettings(t *testing.T) {
 	if s := got.Settings("g"); s != (group.Settings{Session: 300 * time.Millisecond, Heartbeat: 7 * time.Millisecond}) {
 		t.Errorf("a group that sets its own: %+v", s)
 	}
-	got.Settings, got.Topics = nil, nil
+	if got.Now == nil || got.Steady == nil {
+		t.Error("no clocks")
+	}
+	got.Settings, got.Topics, got.Now, got.Steady = nil, nil, nil, nil
 	if want := (group.Limits{
 		MinSession: time.Second, MaxSession: 2 * time.Second, MaxSize: 3, InitialDelay: 4 * time.Millisecond,
 		ConsumerMaxSize: 5, Assignors: []string{"range"}, Migration: group.OnlyDowngrade, Retention: 8 * time.Minute, CheckInterval: 9 * time.Millisecond,

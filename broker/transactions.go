@@ -18,13 +18,13 @@ import (
 // openTransactions opens the coordinator over what it finds in __transaction_state. It writes markers at once, so topics and groups are open.
 func (b *Broker) openTransactions(ctx context.Context) (err error) {
 	c := b.o.Config
-	b.markers = &markers{topics: b.topics, offsets: b.groups.Offsets}
+	b.markers = &markers{topics: b.topics, offsets: b.groups.Offsets, now: b.now}
 	b.txns, err = txn.Open(ctx, txn.Options{
 		Limits: txn.Limits{
 			MaxTimeout: millis(c, "transaction.max.timeout.ms"), Expiration: millis(c, "transactional.id.expiration.ms"),
 			AbortInterval:  millis(c, "transaction.abort.timed.out.transaction.cleanup.interval.ms"),
 			ExpireInterval: millis(c, "transaction.remove.expired.transaction.cleanup.interval.ms"),
-			Version:        b.topics.Store().Image().Level("transaction.version"),
+			Version:        b.topics.Store().Image().Level("transaction.version"), Now: b.now,
 		},
 		Logs: b.transactionLogs, Sink: b.markers, IDs: b.topics.Store(), OffsetsOf: b.offsetsOf, Logger: b.o.Logger,
 	})
@@ -74,6 +74,7 @@ func partitionsOf[L any](ctx context.Context, c *topics.Catalog, name string, cr
 type markers struct {
 	topics  *topics.Catalog
 	offsets *group.Offsets
+	now     func() time.Time // the wall clock
 	under   sync.WaitGroup
 }
 
@@ -116,6 +117,6 @@ func (m *markers) write(x txn.Marker, w told) error {
 	if x.Commit {
 		kind = batch.Commit
 	}
-	_, err = p.Append(batch.EndTxnMarker(kind, x.ID, x.Epoch, int32(x.CoordinatorEpoch), time.Now()), nil, w)
+	_, err = p.Append(batch.EndTxnMarker(kind, x.ID, x.Epoch, int32(x.CoordinatorEpoch), m.now()), nil, w)
 	return err
 }

@@ -245,7 +245,7 @@ func (r *request) append(req *wire.ProduceRequest, t *wire.ProduceRequestTopic, 
 		return err
 	}
 	sent := b
-	if b, err = topic.Rules.Admit(b, time.Now().UnixMilli()); err != nil {
+	if b, err = topic.Rules.Admit(b, r.s.Now().UnixMilli()); err != nil {
 		return err
 	}
 	if topic.Rules.AppendTime {

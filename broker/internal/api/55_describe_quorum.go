@@ -1,8 +1,6 @@
 package api
 
 import (
-	"time"
-
 	"github.com/streambus/streambus/broker/internal/listen"
 	"github.com/streambus/streambus/broker/internal/topics"
 	"github.com/streambus/streambus/wire"
@@ -35,7 +33,7 @@ func (s *Server) quorumOf(topic string, partition int32) wire.DescribeQuorumResp
 		err := noTopic(topic)
 		return wire.DescribeQuorumResponsePartition{PartitionIndex: partition, ErrorCode: s.codeOf(err), ErrorMessage: message(err), LeaderID: -1, HighWatermark: -1}
 	}
-	q, now := s.Quorum(), time.Now().UnixMilli()
+	q, now := s.Quorum(), s.Now().UnixMilli()
 	return wire.DescribeQuorumResponsePartition{
 		PartitionIndex: partition, LeaderID: s.NodeID, LeaderEpoch: int32(q.Epoch), HighWatermark: q.High,
 		CurrentVoters: []wire.DescribeQuorumResponseReplica{{ReplicaID: s.NodeID, LogEndOffset: q.End, LastFetchTimestamp: now, LastCaughtUpTimestamp: now}},

@@ -59,7 +59,7 @@ func newFixture(t testing.TB) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	offsets, err := group.OpenOffsets(context.Background(), offsetLogs(catalog))
+	offsets, err := group.OpenOffsets(context.Background(), offsetLogs(catalog), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

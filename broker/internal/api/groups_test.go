@@ -27,7 +27,7 @@ func (f *fixture) ask(t *testing.T, version int16, req, resp wire.Message) {
 // TestGoingDownIsToldInEveryVersion: a coordinator that is closed is one that is not available, wherever the version has its error.
 func TestGoingDownIsToldInEveryVersion(t *testing.T) {
 	f := newFixture(t)
-	offsets, err := group.OpenOffsets(t.Context(), offsetLogs(f.Topics))
+	offsets, err := group.OpenOffsets(t.Context(), offsetLogs(f.Topics), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,6 +39,7 @@ type Options struct {
 	Levels         map[string]int16                                                    // of features that rooms have begun with and keep until the next start; others follow the metadata
 	OffsetsOf      func(ctx context.Context, group string) (txn.TopicPartition, error) // where a group's offsets lie
 	Requests       *stat.Requests                                                      // counts; nil: nobody looks at it
+	Now            func() time.Time                                                    // the wall clock, by which records are stamped and refused; nil: time.Now
 	Logger         *slog.Logger
 	Draining       <-chan struct{} // closed when the broker goes down: long polls end
 }
@@ -55,6 +56,9 @@ type Server struct {
 func New(o Options) *Server {
 	if o.Requests == nil {
 		o.Requests = &stat.Requests{}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.Quotas == nil {
 		o.Quotas = quota.New(quota.Windows{})

@@ -98,7 +98,7 @@ func TestARestartFindsTheSame(t *testing.T) {
 		s, w := &shelf{}, newWorld(fourPartitions)
 		open := func() *Coordinator {
 			made := true
-			o, err := OpenOffsets(t.Context(), logsOf(&made, s))
+			o, err := OpenOffsets(t.Context(), logsOf(&made, s), nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -81,7 +81,7 @@ func logsOf(made *bool, shelves ...*shelf) Logs {
 func startOn(t *testing.T, l Limits, shelves ...*shelf) *Coordinator {
 	t.Helper()
 	made := slices.ContainsFunc(shelves, func(s *shelf) bool { return len(s.batches) > 0 })
-	o, err := OpenOffsets(t.Context(), logsOf(&made, shelves...))
+	o, err := OpenOffsets(t.Context(), logsOf(&made, shelves...), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +317,7 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		var b batch.Builder
 		b.Add(time.UnixMilli(1), key, value)
-		o := newOffsets(nil)
+		o := newOffsets(nil, nil)
 		if err := o.load(&lane{}, b.Batch()); err != nil {
 			if !errors.Is(err, record.ErrRecord) {
 				t.Errorf("%v is not ErrRecord", err)

@@ -40,6 +40,10 @@ type Limits struct {
 
 	Retention     time.Duration // offsets.retention.minutes: how long offsets outlive their group; default 7 days, negative is for ever
 	CheckInterval time.Duration // offsets.retention.check.interval.ms; default 10 min
+
+	// Now is the wall clock, for when a group came into its state; nil: the time of the step. Sessions and rebalances do not follow it.
+	// Steady is the time by which offsets expire, and should not jump as Now may; default Now.
+	Now, Steady func() time.Time
 }
 
 func (l *Limits) defaults() {
@@ -58,13 +62,16 @@ func (l *Limits) defaults() {
 	if l.CheckInterval == 0 {
 		l.CheckInterval = 10 * time.Minute
 	}
+	if l.Steady == nil {
+		l.Steady = func() time.Time { return l.wall(time.Now()) }
+	}
 }
 
 // Group is the state machine of one group. The zero value is not ready: use New. It is not safe for concurrent use.
 type Group struct {
 	limits       Limits
 	state        State
-	since        time.Time // when it came into the state
+	since        time.Time // when it came into the state, by the wall clock
 	generation   Generation
 	protocolType string
 	protocol     string
@@ -139,7 +146,15 @@ func (g *Group) Deadline() (at time.Time, ok bool) {
 	return at, ok
 }
 
-func (g *Group) enter(s State) { g.state, g.since = s, g.now }
+func (g *Group) enter(s State) { g.state, g.since = s, g.limits.wall(g.now) }
+
+// wall is the wall clock's time at a step.
+func (l *Limits) wall(step time.Time) time.Time {
+	if l.Now == nil {
+		return step
+	}
+	return l.Now()
+}
 
 func (g *Group) answer(t Ticket, a any) {
 	if t != 0 {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -338,6 +339,53 @@ func TestOffsetsExpire(t *testing.T) {
 		defer again.Close()
 		if all, _ := again.List(nil, nil); len(all) != 0 {
 			t.Errorf("back after a restart: %v", all)
+		}
+	})
+}
+
+// TestTheWallClockJumps: commits are stamped by it, members and offsets do not expire by it.
+func TestTheWallClockJumps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const year = 365 * 24 * time.Hour
+		var skew atomic.Int64
+		now := func() time.Time { return time.Now().Round(0).Add(time.Duration(skew.Load())) }
+		var made bool
+		s := &shelf{}
+		o, err := OpenOffsets(t.Context(), logsOf(&made, s), now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := Start(Limits{Now: now, Steady: time.Now, Retention: time.Hour, CheckInterval: time.Minute}, o)
+		defer c.Close()
+		j := anyJoin("")
+		j.RequireKnownID = false
+		a := wait(t, c.Join("g", "client", j))
+		wait(t, c.Sync("g", Sync{Who: Identity{Member: a.Member}, Generation: 1}))
+		commitOf(t, c, "simple", "t", 1)
+		for _, by := range []time.Duration{year, -year, 0} {
+			skew.Store(int64(by))
+			for range 15 {
+				time.Sleep(9 * time.Second)
+				if err := c.Heartbeat("g", Identity{Member: a.Member}, 1); err != nil {
+					t.Fatalf("with the clock %v ahead: %v", by, err)
+				}
+			}
+			if len(c.Offsets.All("simple")) != 1 {
+				t.Errorf("with the clock %v ahead what was committed has expired", by)
+			}
+		}
+		skew.Store(int64(year))
+		commitOf(t, c, "ahead", "t", 1)
+		if got := s.batches[len(s.batches)-1].MaxTimestamp(); got != now().UnixMilli() {
+			t.Errorf("a commit has the time %d by a clock that says %v", got, now())
+		}
+		time.Sleep(11 * time.Second)
+		if err := c.Heartbeat("g", Identity{Member: a.Member}, 1); !errors.Is(err, ErrUnknownMember) {
+			t.Errorf("when its session is over: %v", err)
+		}
+		time.Sleep(time.Hour)
+		if len(c.Offsets.All("simple")) != 0 {
+			t.Error("what was committed does not expire when it is old")
 		}
 	})
 }

@@ -26,7 +26,7 @@ func onEngine(t *testing.T, fs disk.FS) (*Coordinator, *engine.Engine) {
 		}
 		logs = append(logs, p)
 	}
-	o, err := OpenOffsets(t.Context(), func(context.Context, bool) ([]Log, error) { return logs, nil })
+	o, err := OpenOffsets(t.Context(), func(context.Context, bool) ([]Log, error) { return logs, nil }, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ func (c *Coordinator) expireNowAndThen() {
 	for {
 		select {
 		case <-t.C:
-			c.Expire(time.Now())
+			c.Expire(c.limits.Steady())
 		case <-c.life.Done():
 			return
 		}

@@ -26,6 +26,7 @@ type Logs func(ctx context.Context, create bool) ([]Log, error)
 // in the order of the log (G6).
 type lane struct {
 	log Log
+	now func() time.Time // the wall clock, by which records are stamped
 
 	mu sync.Mutex // held while something is appended, so that q is in the order of the log
 	q  queue
@@ -75,7 +76,7 @@ func build(b *batch.Builder, now time.Time, pairs []pair) (batch.Batch, error) {
 // records it is called at once.
 func (l *lane) write(pairs []pair, apply func(err error)) error {
 	var b batch.Builder
-	built, err := build(&b, time.Now(), pairs)
+	built, err := build(&b, l.now(), pairs)
 	switch {
 	case err != nil:
 		return err
@@ -98,7 +99,7 @@ func (o *Offsets) lanes(ctx context.Context, create bool) ([]*lane, error) {
 		return nil, fmt.Errorf("committed offsets: %w", err)
 	}
 	for _, l := range logs {
-		o.opened = append(o.opened, &lane{log: l})
+		o.opened = append(o.opened, &lane{log: l, now: o.now})
 	}
 	return o.opened, nil
 }

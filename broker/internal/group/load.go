@@ -3,6 +3,7 @@ package group
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/streambus/streambus/broker/internal/group/consumer"
 	"github.com/streambus/streambus/broker/internal/group/record"
@@ -15,9 +16,10 @@ type found struct {
 	consumer consumer.Stored
 }
 
-// OpenOffsets loads what was committed, and the groups, which Start takes over.
-func OpenOffsets(ctx context.Context, logs Logs) (*Offsets, error) {
-	o := newOffsets(logs)
+// OpenOffsets loads what was committed, and the groups, which Start takes over. now is the wall clock, by which commits are stamped; nil:
+// time.Now.
+func OpenOffsets(ctx context.Context, logs Logs, now func() time.Time) (*Offsets, error) {
+	o := newOffsets(logs, now)
 	all, err := o.lanes(ctx, false)
 	if err != nil {
 		return nil, err

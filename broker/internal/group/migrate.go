@@ -132,7 +132,7 @@ func (c *Coordinator) downgrade(e *entry, now time.Time) []pair {
 		return nil
 	}
 	image := c.Image()
-	v := &record.ClassicValue{ProtocolType: ConsumerType, Generation: e.c.Epoch(), Leader: members[0].Member, StateMs: now.UnixMilli()}
+	v := &record.ClassicValue{ProtocolType: ConsumerType, Generation: e.c.Epoch(), Leader: members[0].Member, StateMs: c.limits.wall(now).UnixMilli()}
 	v.Protocol = common(members)
 	for _, m := range members {
 		i := slices.IndexFunc(m.Protocols, func(p record.ClassicProtocol) bool { return p.Name == v.Protocol })

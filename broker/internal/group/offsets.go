@@ -33,6 +33,7 @@ type Committed struct {
 // Offsets is what groups have committed. Its methods may be called by any goroutine.
 type Offsets struct {
 	logs Logs
+	now  func() time.Time // the wall clock, by which commits are stamped
 
 	opening sync.Mutex
 	opened  []*lane
@@ -63,8 +64,11 @@ type stored struct {
 	expireMs    int64 // 0: by the broker's retention
 }
 
-func newOffsets(logs Logs) *Offsets {
-	return &Offsets{logs: logs, groups: map[string]*ledger{}, open: map[open]map[string]bool{}, found: map[string]*found{}}
+func newOffsets(logs Logs, now func() time.Time) *Offsets {
+	if now == nil {
+		now = time.Now
+	}
+	return &Offsets{logs: logs, now: now, groups: map[string]*ledger{}, open: map[open]map[string]bool{}, found: map[string]*found{}}
 }
 
 // put makes offsets count. Callers hold mu.
@@ -244,7 +248,7 @@ func (o *Offsets) Commit(ctx context.Context, group string, all []Committed, w p
 }
 
 func (o *Offsets) commit(l *lane, group string, retention time.Duration, all []Committed, w partition.Waiter) error {
-	rows, pairs := offsetRecords(group, all, time.Now(), retention)
+	rows, pairs := offsetRecords(group, all, o.now(), retention)
 	return l.write(pairs, func(err error) {
 		if err == nil && len(rows) > 0 {
 			o.mu.Lock()
@@ -291,7 +295,7 @@ func (o *Offsets) TxnCommit(ctx context.Context, group string, p Producer, all [
 }
 
 func (o *Offsets) txnCommit(l *lane, group string, p Producer, all []Committed, w partition.Waiter) error {
-	now := time.Now()
+	now := o.now()
 	rows, pairs := offsetRecords(group, all, now, 0)
 	b := batch.Builder{ProducerID: p.ID, ProducerEpoch: p.Epoch, BaseSequence: batch.NoSequence, Sequenced: true, Transactional: true}
 	built, err := build(&b, now, pairs)
@@ -327,7 +331,7 @@ func (o *Offsets) Marker(ctx context.Context, index int, p Producer, coordinator
 	if commit {
 		kind = batch.Commit
 	}
-	return l.append(batch.EndTxnMarker(kind, p.ID, p.Epoch, coordinatorEpoch, time.Now()), func(err error) {
+	return l.append(batch.EndTxnMarker(kind, p.ID, p.Epoch, coordinatorEpoch, o.now()), func(err error) {
 		if err == nil {
 			o.mu.Lock()
 			o.end(l, p.ID, commit)

@@ -42,7 +42,7 @@ func Restore(l Limits, now time.Time, v *record.ClassicValue) *Group {
 	g.generation, g.protocolType, g.now = Generation(v.Generation), v.ProtocolType, now
 	g.since = time.UnixMilli(v.StateMs)
 	if v.StateMs < 0 {
-		g.since = now // not known (a record of an old Kafka): offsets had better live too long
+		g.since = l.wall(now) // not known (a record of an old Kafka): offsets had better live too long
 	}
 	for _, r := range v.Members {
 		if g.members[r.ID] != nil {
