@@ -46,8 +46,8 @@ type Options struct {
 	Insecure bool           // listen in the clear on addresses that other machines reach
 	Logger   *slog.Logger   // required
 	FS       disk.FS        // default: the real file system
-	// Failpoints is the connection to a program that may make the disk slow and full (internal/failpoint), the broker's own from then on;
-	// nil: nobody may.
+	// Failpoints is the connection to a program that may make the disk slow and full and the clock wrong (internal/failpoint), the broker's
+	// own from then on; nil: nobody may.
 	Failpoints net.Conn
 }
 
@@ -97,6 +97,7 @@ func New(ctx context.Context, o Options) (*Broker, error) {
 		if b.points, err = failpoint.Serve(o.Failpoints, o.Logger); err != nil {
 			return nil, errors.Join(err, b.Close())
 		}
+		b.now = b.points.Now
 	}
 	if err := b.open(ctx); err != nil {
 		return nil, errors.Join(err, b.Close())

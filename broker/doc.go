@@ -18,7 +18,7 @@
 //	internal/quota     how long a client is held up that uses more than it was granted
 //	internal/stat      the numbers of all rooms, as Prometheus metrics
 //	internal/console   HTTP: health, readiness, metrics; open before recovery begins
-//	internal/failpoint a slow or full disk at the word of whoever started the broker to break it; off otherwise
+//	internal/failpoint a slow or full disk, or a wrong clock, at the word of whoever started the broker to break it; off otherwise
 //
 // # Order of going down
 //

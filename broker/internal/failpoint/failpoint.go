@@ -1,18 +1,22 @@
-// Package failpoint lets whoever started the broker make its disk slow or full for a while, to see how clients and records take it:
-// loadscript's fault.slow_disk and fault.disk_full. It decides nothing and times nothing; what a fault does to a disk is disk.Failpoints.
+// Package failpoint lets whoever started the broker make its disk slow or full, or its clock wrong, for a while, to see how clients and
+// records take it: loadscript's fault.slow_disk, fault.disk_full and fault.clock_skew. It decides nothing and times nothing; what a fault
+// does to a disk is disk.Failpoints. The clock is the one by which the broker stamps, shows, refuses and expires; what it waits for and
+// measures goes by the monotonic clock, which nothing here moves, and the stamps of its metadata, which nobody reads, are the machine's.
 //
 // It is off, and then nothing of it exists, unless STREAMBUS_FAILPOINTS in the environment names a descriptor that the broker was born
 // with, one end of a socketpair. So only the parent can ask for a fault: there is no path or port that others could open. Each line of it
 // is a request, at most MaxLine bytes with its end, and gets a line of an answer, in order:
 //
-//	ID delay=DURATION full=BOOL        17 delay=200ms full=false      this is wrong with the disk from now on, and nothing else
-//	ID ok slowed=N refused=N           17 ok slowed=0 refused=0       since the broker was started, so many writes and flushes were slow,
-//	                                                                  and so many requests for room refused, by the disk or by the broker
-//	ID error WHAT                      17 error …                     nothing has changed; ID is 0 where none could be read
+//	ID delay=DURATION full=BOOL skew=DURATION   17 delay=200ms full=false skew=-5s    this is wrong from now on, and nothing else
+//	ID ok slowed=N refused=N misled=N           17 ok slowed=0 refused=0 misled=0     since the broker was started, so many writes and flushes
+//	                                                                                  were slow, so many requests for room refused, by the disk
+//	                                                                                  or by the broker, and it was told a wrong time so often
+//	ID error WHAT                               17 error …                            nothing has changed; ID is 0 where none could be read
 //
-// ID is a number that the parent chooses, DURATION one as Go writes it, up to MaxDelay. The first request is waited for before the data
+// ID is a number that the parent chooses, DURATION one as Go writes it: delay up to MaxDelay, skew up to MaxSkew ahead or, with a minus,
+// behind. The first request is waited for before the data
 // directory is opened, and must be a good one: a fault that is in force when a broker is killed is so when it is started again. When the
-// parent closes its end, or dies, the disk is as it was.
+// parent closes its end, or dies, disk and clock are as they were.
 package failpoint
 
 import (
@@ -37,7 +41,14 @@ import (
 const (
 	MaxLine  = 256 // bytes, with the end of the line
 	MaxDelay = time.Hour
+	MaxSkew  = 10 * 365 * 24 * time.Hour
 )
+
+// Fault is what is wrong with a broker. The zero value: nothing.
+type Fault struct {
+	disk.Fault
+	Skew time.Duration // how far the clock is ahead
+}
 
 // firstLimit bounds the wait for the first request, answerLimit that for the parent to take an answer.
 const (
@@ -83,6 +94,8 @@ type Points struct {
 	log    *slog.Logger
 	wg     sync.WaitGroup
 	closed atomic.Bool // by ourselves
+	skew   atomic.Int64
+	misled atomic.Int64
 	more   atomic.Pointer[func() int64]
 }
 
@@ -90,7 +103,7 @@ type Points struct {
 // an error.
 func Serve(conn net.Conn, log *slog.Logger) (*Points, error) {
 	p := &Points{conn: conn, log: log}
-	log.Warn("FAILPOINTS ARE ON: whoever started this broker can make its disk slow and full; it is for tests, and not for data that matters", "asked_for_by", config.FailpointsVariable)
+	log.Warn("FAILPOINTS ARE ON: whoever started this broker can make its disk slow and full and its clock wrong; it is for tests, and not for data that matters", "asked_for_by", config.FailpointsVariable)
 	lines := bufio.NewScanner(conn)
 	lines.Buffer(make([]byte, 0, MaxLine), MaxLine)
 	_ = conn.SetReadDeadline(time.Now().Add(firstLimit)) // an error shows at the read
@@ -132,9 +145,9 @@ func (p *Points) serve(lines *bufio.Scanner) {
 
 // gone heals what nobody can heal any more.
 func (p *Points) gone(why error) {
-	p.disk.Set(disk.Fault{})
+	p.set(Fault{})
 	if !p.closed.Load() {
-		p.log.Warn("FAILPOINT: nobody can ask for faults any more, and the disk is as it is", "why", why)
+		p.log.Warn("FAILPOINT: nobody can ask for faults any more, and disk and clock are as they are", "why", why)
 	}
 }
 
@@ -146,47 +159,57 @@ func (p *Points) answer(line string) (wrong, err error) {
 		p.log.Warn("FAILPOINT: a request that cannot be understood; nothing has changed", "err", wrong)
 		reply = fmt.Sprintf("%d error %v\n", id, wrong)
 	} else {
-		if p.disk.Set(f) {
+		if p.set(f) {
 			p.tell(f)
 		}
 		slowed, refused := p.disk.Struck()
 		if more := p.more.Load(); more != nil {
 			refused += (*more)()
 		}
-		reply = fmt.Sprintf("%d ok slowed=%d refused=%d\n", id, slowed, refused)
+		reply = fmt.Sprintf("%d ok slowed=%d refused=%d misled=%d\n", id, slowed, refused, p.misled.Load())
 	}
 	_ = p.conn.SetWriteDeadline(time.Now().Add(answerLimit)) // an error shows at the write
 	_, err = p.conn.Write([]byte(reply))
 	return wrong, err
 }
 
-func (p *Points) tell(f disk.Fault) {
-	if f == (disk.Fault{}) {
-		p.log.Warn("FAILPOINT: the disk is as it is")
+// set puts a fault in force, in the place of the one before, and says whether that is a change.
+func (p *Points) set(f Fault) (changed bool) {
+	skewed := p.skew.Swap(int64(f.Skew)) != int64(f.Skew)
+	return p.disk.Set(f.Fault) || skewed
+}
+
+func (p *Points) tell(f Fault) {
+	if f == (Fault{}) {
+		p.log.Warn("FAILPOINT: disk and clock are as they are")
 		return
 	}
-	p.log.Warn("FAILPOINT: something is wrong with the disk from now on, on purpose", "each_write_and_flush_takes_longer_by", f.Delay, "full", f.Full)
+	p.log.Warn("FAILPOINT: something is wrong from now on, on purpose", "each_write_and_flush_takes_longer_by", f.Delay, "disk_full", f.Full, "clock_ahead_by", f.Skew)
 }
 
 // Parse reads a request; id is 0 where there is none.
-func Parse(line string) (id uint64, f disk.Fault, err error) {
+func Parse(line string) (id uint64, f Fault, err error) {
 	words := strings.Split(line, " ")
 	if id, err = strconv.ParseUint(words[0], 10, 64); err != nil {
 		return 0, f, fmt.Errorf("%q does not begin with the number of a request", line)
 	}
-	if len(words) != 3 {
-		return id, f, fmt.Errorf("%q: want ID delay=DURATION full=BOOL", line)
+	if len(words) != 4 {
+		return id, f, fmt.Errorf("%q: want ID delay=DURATION full=BOOL skew=DURATION", line)
 	}
 	delay, ok := strings.CutPrefix(words[1], "delay=")
 	if f.Delay, err = time.ParseDuration(delay); !ok || err != nil || f.Delay < 0 || f.Delay > MaxDelay {
-		return id, disk.Fault{}, fmt.Errorf("%q: want delay= and a duration from 0s to %s", words[1], MaxDelay)
+		return id, Fault{}, fmt.Errorf("%q: want delay= and a duration from 0s to %s", words[1], MaxDelay)
 	}
 	switch words[2] {
 	case "full=true":
 		f.Full = true
 	case "full=false":
 	default:
-		return id, disk.Fault{}, fmt.Errorf("%q: want full=true or full=false", words[2])
+		return id, Fault{}, fmt.Errorf("%q: want full=true or full=false", words[2])
+	}
+	skew, ok := strings.CutPrefix(words[3], "skew=")
+	if f.Skew, err = time.ParseDuration(skew); !ok || err != nil || f.Skew.Abs() > MaxSkew {
+		return id, Fault{}, fmt.Errorf("%q: want skew= and a duration from -%s to %s", words[3], MaxSkew, MaxSkew)
 	}
 	return id, f, nil
 }
@@ -199,11 +222,20 @@ func (p *Points) Disk() *disk.Failpoints {
 	return &p.disk
 }
 
+// Now is the wall clock of the broker. It has no monotonic reading: two of its times differ by what a user would see.
+func (p *Points) Now() time.Time {
+	skew := time.Duration(p.skew.Load())
+	if skew != 0 {
+		p.misled.Add(1)
+	}
+	return time.Now().Round(0).Add(skew)
+}
+
 // Refused has requests for room counted that the broker refused by itself, for the disk had said that none was left. count is called by
 // another goroutine, until Close.
 func (p *Points) Refused(count func() int64) { p.more.Store(&count) }
 
-// Close takes no more requests and heals the disk. It waits for the request under way.
+// Close takes no more requests and heals disk and clock. It waits for the request under way.
 func (p *Points) Close() error {
 	p.closed.Store(true)
 	err := p.conn.Close()

@@ -23,25 +23,37 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestParse(t *testing.T) {
+	const healthy = "delay=0s full=false skew=0s"
 	for line, want := range map[string]struct {
 		id uint64
-		f  disk.Fault
+		f  Fault
 	}{
-		"1 delay=0s full=false":                       {1, disk.Fault{}},
-		"17 delay=200ms full=false":                   {17, disk.Fault{Delay: 200 * time.Millisecond}},
-		"18446744073709551615 delay=1h0m0s full=true": {1<<64 - 1, disk.Fault{Delay: MaxDelay, Full: true}},
+		"1 " + healthy:                                         {1, Fault{}},
+		"17 delay=200ms full=false skew=0s":                    {17, Fault{Fault: disk.Fault{Delay: 200 * time.Millisecond}}},
+		"17 delay=0s full=false skew=-5s":                      {17, Fault{Skew: -5 * time.Second}},
+		"17 delay=0s full=false skew=87600h":                   {17, Fault{Skew: MaxSkew}},
+		"17 delay=0s full=false skew=-87600h":                  {17, Fault{Skew: -MaxSkew}},
+		"18446744073709551615 delay=1h0m0s full=true skew=1ns": {1<<64 - 1, Fault{disk.Fault{Delay: MaxDelay, Full: true}, 1}},
 	} {
 		if id, f, err := Parse(line); id != want.id || f != want.f || err != nil {
 			t.Errorf("%q: %d, %+v, %v; want %+v", line, id, f, err, want)
 		}
 	}
-	for line, want := range map[string]uint64{
-		"": 0, " ": 0, "delay=1s full=true": 0, "-1 delay=1s full=true": 0, "18446744073709551616 delay=1s full=true": 0, "\x00\xff\x80": 0,
-		"7": 7, "7 delay=1s": 7, "7  delay=1s full=true": 7, "7 delay=1s full=true ": 7, "7 delay=1s full=true full=true": 7, "7 full=true delay=1s": 7,
-		"7 delay= full=true": 7, "7 delay=1 full=true": 7, "7 delay=-1s full=true": 7, "7 delay=1h0m1s full=true": 7, "7 delay=9e99h full=true": 7,
-		"7 1s full=true": 7, "7 delay=1s true": 7, "7 delay=1s full=": 7, "7 delay=1s full=TRUE": 7, "7 delay=1s full=1": 7, "7 delay=1s full=true\t": 7,
-	} {
-		if id, f, err := Parse(line); err == nil || id != want || f != (disk.Fault{}) {
+	wrong := map[string]uint64{
+		"": 0, " ": 0, healthy: 0, "-1 " + healthy: 0, "18446744073709551616 " + healthy: 0, "\x00\xff\x80": 0,
+		"7": 7, "7 delay=1s": 7, "7 delay=1s full=true": 7, "7  " + healthy: 7, "7 " + healthy + " ": 7, "7 " + healthy + " skew=0s": 7, "7 full=true delay=1s skew=0s": 7,
+	}
+	for _, delay := range []string{"delay=", "delay=1", "delay=-1s", "delay=1h0m1s", "delay=9e99h", "1s"} {
+		wrong["7 "+delay+" full=true skew=0s"] = 7
+	}
+	for _, full := range []string{"true", "full=", "full=TRUE", "full=1", "full=true\t"} {
+		wrong["7 delay=1s "+full+" skew=0s"] = 7
+	}
+	for _, skew := range []string{"skew=", "skew=1", "skew=87600h0m0.000000001s", "skew=-87601h", "skew=-9223372036854775808ns", "skew=9e99h", "1s"} {
+		wrong["7 delay=1s full=true "+skew] = 7
+	}
+	for line, want := range wrong {
+		if id, f, err := Parse(line); err == nil || id != want || f != (Fault{}) {
 			t.Errorf("%q: %d, %+v, %v; want request %d and an error", line, id, f, err, want)
 		}
 	}
@@ -49,21 +61,21 @@ func TestParse(t *testing.T) {
 
 // FuzzParse: what is taken lies within the limits, and is the same when it is written again.
 func FuzzParse(f *testing.F) {
-	for _, line := range []string{"17 delay=200ms full=false", "1 delay=0s full=true", "7 delay=1h full=false", "x", ""} {
+	for _, line := range []string{"17 delay=200ms full=false skew=0s", "1 delay=0s full=true skew=-5s", "7 delay=1h full=false skew=1h", "x", ""} {
 		f.Add(line)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
 		id, fault, err := Parse(line)
 		if err != nil {
-			if fault != (disk.Fault{}) {
+			if fault != (Fault{}) {
 				t.Fatalf("%q is refused (%v), and gives %+v", line, err, fault)
 			}
 			return
 		}
-		if fault.Delay < 0 || fault.Delay > MaxDelay {
-			t.Fatalf("%q: a delay of %s", line, fault.Delay)
+		if fault.Delay < 0 || fault.Delay > MaxDelay || fault.Skew < -MaxSkew || fault.Skew > MaxSkew {
+			t.Fatalf("%q: %+v", line, fault)
 		}
-		again, same, err := Parse(fmt.Sprintf("%d delay=%s full=%t", id, fault.Delay, fault.Full))
+		again, same, err := Parse(fmt.Sprintf("%d delay=%s full=%t skew=%s", id, fault.Delay, fault.Full, fault.Skew))
 		if err != nil || again != id || same != fault {
 			t.Fatalf("%q: %d %+v, written again: %d %+v, %v", line, id, fault, again, same, err)
 		}
@@ -144,7 +156,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 
 // A request is in force when it is answered, what cannot be understood changes nothing, and each change is in the log.
 func TestRequests(t *testing.T) {
-	p, points, err := begin(t, "1 delay=0s full=true\n")
+	p, points, err := begin(t, "1 delay=0s full=true skew=0s\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +169,7 @@ func TestRequests(t *testing.T) {
 	if _, err := d.Create("/f"); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("a new file on the full disk: %v", err)
 	}
-	for _, garbled := range []string{"", "nonsense", "2", "2 delay=x full=true", "\x00\x01\xff", strings.Repeat("9", 200), "2 delay=0s full=no"} {
+	for _, garbled := range []string{"", "nonsense", "2", "2 delay=x full=true skew=0s", "\x00\x01\xff", strings.Repeat("9", 200), "2 delay=0s full=no skew=0s"} {
 		if got := p.ask(garbled); !strings.Contains(got, " error ") {
 			t.Errorf("%q: %q", garbled, got)
 		}
@@ -165,7 +177,7 @@ func TestRequests(t *testing.T) {
 			t.Fatalf("%q has changed something", garbled)
 		}
 	}
-	if got := p.ask("3 delay=1ms full=false"); got != "3 ok slowed=0 refused=1" {
+	if got := p.ask("3 delay=1ms full=false skew=0s"); got != "3 ok slowed=0 refused=1 misled=0" {
 		t.Error(got)
 	}
 	f, err := d.Create("/f")
@@ -175,16 +187,16 @@ func TestRequests(t *testing.T) {
 	if err := errors.Join(f.WriteVec([][]byte{{1}}, 0), f.Sync()); err != nil {
 		t.Fatal(err)
 	}
-	if got := p.ask("4 delay=0s full=false"); got != "4 ok slowed=2 refused=1" {
+	if got := p.ask("4 delay=0s full=false skew=0s"); got != "4 ok slowed=2 refused=1 misled=0" {
 		t.Error(got)
 	}
 	points.Refused(func() int64 { return 40 })
-	if got := p.ask("5 delay=0s full=false"); got != "5 ok slowed=2 refused=41" {
+	if got := p.ask("5 delay=0s full=false skew=0s"); got != "5 ok slowed=2 refused=41 misled=0" {
 		t.Error(got)
 	}
 	logs := p.logs.String()
 	for what, want := range map[string]int{
-		"FAILPOINTS ARE ON": 1, "level=WARN": 11, "=0s full=true": 1, "takes_longer_by=1ms": 1, "cannot be understood": 7, "the disk is as it is": 1,
+		"FAILPOINTS ARE ON": 1, "level=WARN": 11, "=0s disk_full=true": 1, "takes_longer_by=1ms": 1, "cannot be understood": 7, "disk and clock are as they are": 1,
 	} {
 		if n := strings.Count(logs, what); n != want {
 			t.Errorf("the log says %q %d times, want %d:\n%s", what, n, want, logs)
@@ -205,11 +217,11 @@ func TestTheEndHeals(t *testing.T) {
 		"half a line": func(p *parent) { _, _ = p.conn.Write([]byte("2 delay=1s fu")); _ = p.conn.Close() },
 		"endless":     func(p *parent) { _, _ = p.conn.Write(make([]byte, 2*MaxLine)) },
 		"line too long": func(p *parent) {
-			_, _ = p.conn.Write([]byte("2 delay=1s full=true" + strings.Repeat(" ", MaxLine) + "\n"))
+			_, _ = p.conn.Write([]byte("2 delay=1s full=true skew=0s" + strings.Repeat(" ", MaxLine) + "\n"))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, points, err := begin(t, "1 delay=1h full=true\n")
+			p, points, err := begin(t, "1 delay=1h full=true skew=0s\n")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -232,7 +244,7 @@ func TestTheEndHeals(t *testing.T) {
 }
 
 func TestFirstWord(t *testing.T) {
-	for first, says := range map[string]string{"": "closed", "hello\n": "does not begin with", "1 delay=-1s full=false\n": "from 0s", strings.Repeat("x", 2*MaxLine): "too long"} {
+	for first, says := range map[string]string{"": "closed", "hello\n": "does not begin with", "1 delay=-1s full=false skew=0s\n": "from 0s", strings.Repeat("x", 2*MaxLine): "too long"} {
 		if _, points, err := begin(t, first); err == nil || points != nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), config.FailpointsVariable) {
 			t.Errorf("%.20q: %v, want an error that says %q", first, err, says)
 		}

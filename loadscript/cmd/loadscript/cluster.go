@@ -55,7 +55,7 @@ func (f *clusterFlags) options(p *plan.Plan) (cluster.Options, error) {
 			return o, usagef("--cluster %s: %v; --cluster kafka:%d starts as many of Apache Kafka", f.cluster, cluster.ErrNoReplication, o.Nodes)
 		}
 	case cluster.Kafka:
-		o.Kind, o.Failpoints = cluster.Kafka, false // it has none: a fault of a disk is a mistake of the script then
+		o.Kind, o.Failpoints = cluster.Kafka, false // it has none: a fault that needs them is a mistake of the script then
 	default:
 		return o, usagef("--cluster %s: want local, local:1 or kafka:3", f.cluster)
 	}
@@ -75,7 +75,7 @@ func ability(brokers []string, o cluster.Options) plan.Ability {
 		Instead: "loadscript run --cluster kafka:3 …",
 	}
 	if o.Kind == cluster.StreamBus {
-		a.Faults = append(a.Faults, "slow_disk", "disk_full")
+		a.Faults = append(a.Faults, "slow_disk", "disk_full", "clock_skew")
 	}
 	if o.Kind == cluster.Kafka {
 		a.Name, a.Instead = fmt.Sprintf("%d brokers of Apache Kafka", o.Nodes), fmt.Sprintf("loadscript run --cluster kafka:%d …", o.Nodes+1)

@@ -32,7 +32,7 @@ func TestClusterFlag(t *testing.T) {
 	if o, err := (&clusterFlags{cluster: "kafka:3"}).options(p); err != nil || !o.Links {
 		t.Errorf("%+v, %v: faults on links need links", o, err)
 	}
-	for _, f := range []plan.Fault{{Kind: "slow_disk"}, {Kind: "random", Choices: []plan.Fault{{Kind: "kill"}, {Kind: "disk_full"}}}} {
+	for _, f := range []plan.Fault{{Kind: "slow_disk"}, {Kind: "clock_skew"}, {Kind: "random", Choices: []plan.Fault{{Kind: "kill"}, {Kind: "disk_full"}}}} {
 		p := &plan.Plan{Scenarios: []plan.Scenario{{}, {Faults: []plan.Fault{f}}}}
 		if o, err := (&clusterFlags{}).options(p); err != nil || !o.Failpoints || o.Links {
 			t.Errorf("%+v, %v: faults of disks need failpoints, and no links", o, err)
@@ -68,9 +68,9 @@ scenario(
 		code plan.ExitCode
 		says []string
 	}{
-		"":                                {plan.ExitScript, []string{"failover.star:7:", "does not replicate yet", "--cluster kafka:3", "failover.star:12:", "clock_skew"}},
-		"--brokers 127.0.0.1:1":           {plan.ExitScript, []string{"failover.star:9:", "fault.kill cannot be applied", "--cluster kafka:3", "failover.star:10:", "fault.slow_disk cannot be applied to the brokers of --brokers", "failover.star:11:", "fault.disk_full cannot be applied to the brokers of --brokers", "--cluster local:1"}},
-		"--cluster kafka:3":               {plan.ExitScript, []string{"failover.star:10:", "fault.slow_disk cannot be applied to 3 brokers of Apache Kafka: it needs a StreamBus broker", "failover.star:11:", "fault.disk_full cannot be applied to 3 brokers of Apache Kafka", "only root", "--cluster local:1"}},
+		"":                                {plan.ExitScript, []string{"failover.star:7:", "does not replicate yet", "--cluster kafka:3"}},
+		"--brokers 127.0.0.1:1":           {plan.ExitScript, []string{"failover.star:9:", "fault.kill cannot be applied", "--cluster kafka:3", "failover.star:10:", "fault.slow_disk cannot be applied to the brokers of --brokers", "failover.star:11:", "fault.disk_full cannot be applied to the brokers of --brokers", "failover.star:12:", "fault.clock_skew cannot be applied to the brokers of --brokers", "--cluster local:1"}},
+		"--cluster kafka:3":               {plan.ExitScript, []string{"failover.star:10:", "fault.slow_disk cannot be applied to 3 brokers of Apache Kafka: it needs a StreamBus broker", "failover.star:11:", "fault.disk_full cannot be applied to 3 brokers of Apache Kafka", "failover.star:12:", "fault.clock_skew cannot be applied to 3 brokers of Apache Kafka: it needs a StreamBus broker", "only root", "--cluster local:1"}},
 		"--cluster local:3":               {plan.ExitConfig, []string{"does not replicate yet", "--cluster kafka:3"}},
 		"--cluster kafka:3 --brokers x:1": {plan.ExitConfig, []string{"exclude each other"}},
 	} {

@@ -49,7 +49,7 @@ type Options struct {
 	Stop      time.Duration // limit between TERM and KILL; default 10 s, for Kafka 1 minute
 	Dir       string        // where the data folder is made; empty = the system's folder for temporary files
 
-	Failpoints bool // StreamBus: its disk can be made slow and full (Disk), which costs it a little all the time
+	Failpoints bool // StreamBus: its disk can be made slow and full (Disk), and its clock wrong (Clock), which costs it a little all the time
 }
 
 // Cluster is a set of running brokers. Its methods may be called from several goroutines, for one node from one at a time.
@@ -85,8 +85,8 @@ type node struct {
 	mu   sync.Mutex
 	proc *process // guarded by mu
 
-	ailing sync.Mutex          // held across a word to the failpoints and its answer; before mu
-	faults map[*diskFault]bool // guarded by ailing; of StreamBus
+	ailing sync.Mutex        // held across a word to the failpoints and its answer; before mu
+	faults map[*ailment]bool // guarded by ailing; of StreamBus
 }
 
 func (n *node) set(p *process) {
@@ -117,7 +117,7 @@ func (o *Options) defaults() error {
 		return ErrNoReplication
 	}
 	if o.Kind == Kafka && o.Failpoints {
-		return errors.New("cluster: Apache Kafka has no failpoints: nothing can be done to its disks")
+		return errors.New("cluster: Apache Kafka has no failpoints: nothing can be done to its disks and clocks")
 	}
 	if o.Nodes > maxNodes {
 		return fmt.Errorf("cluster: %d brokers on one machine: at most %d", o.Nodes, maxNodes)

@@ -13,29 +13,36 @@ import (
 	"time"
 )
 
-// failpointsVariable names, to a broker of StreamBus, the descriptor by which its parent makes its disk slow or full. The broker's room
+// failpointsVariable names, to a broker of StreamBus, the descriptor by which its parent makes its disk slow or full, or its clock wrong. The broker's room
 // broker/internal/failpoint has the words that are said on it.
 const failpointsVariable = "STREAMBUS_FAILPOINTS"
 
 // childFD is what the first of exec.Cmd.ExtraFiles is to the child.
 const childFD = 3
 
-// diskFault is what is wrong with a disk. The zero value: nothing.
-type diskFault struct {
-	delay time.Duration // each write and flush takes so much longer
-	full  bool
+// ailment is what is wrong with a broker. The zero value: nothing.
+type ailment struct {
+	delay time.Duration // each write and flush of its disk takes so much longer
+	full  bool          // its disk is
+	skew  time.Duration // its clock is so much ahead
 }
 
-// mostDelay is the largest delay that a broker takes.
-const mostDelay = time.Hour
+// mostDelay and mostSkew are the largest delay and skew that a broker takes.
+const (
+	mostDelay = time.Hour
+	mostSkew  = 10 * 365 * 24 * time.Hour
+)
 
 // and is both at once: they come from different faults on the same broker.
-func (f diskFault) and(o diskFault) diskFault {
-	return diskFault{min(f.delay+o.delay, mostDelay), f.full || o.full}
+func (f ailment) and(o ailment) ailment {
+	return ailment{min(f.delay+o.delay, mostDelay), f.full || o.full, max(min(f.skew+o.skew, mostSkew), -mostSkew)}
 }
 
 // struck is how many operations of a broker felt its faults since it was started.
-type struck struct{ slowed, refused int64 }
+type struck struct {
+	slowed, refused int64
+	misled          int64 // it looked at the clock, and that was wrong
+}
 
 // points is the line to the failpoints of one process. What is said on it is answered in order.
 type points struct {
@@ -63,17 +70,17 @@ func newPoints() (*points, *os.File, error) {
 	return &points{conn: conn, in: bufio.NewReader(conn)}, child, nil
 }
 
-// tell says what is wrong with the disk from now on, and does not wait for the answer.
-func (p *points) tell(f diskFault) error {
+// tell says what is wrong from now on, and does not wait for the answer.
+func (p *points) tell(f ailment) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.say(f)
 }
 
-func (p *points) say(f diskFault) error {
+func (p *points) say(f ailment) error {
 	p.id++
 	_ = p.conn.SetWriteDeadline(time.Now().Add(answerLimit)) // an error shows at the write
-	_, err := fmt.Fprintf(p.conn, "%d delay=%s full=%t\n", p.id, f.delay, f.full)
+	_, err := fmt.Fprintf(p.conn, "%d delay=%s full=%t skew=%s\n", p.id, f.delay, f.full, f.skew)
 	return err
 }
 
@@ -82,7 +89,7 @@ func (p *points) say(f diskFault) error {
 const answerLimit = 10 * time.Second
 
 // set is tell, and waits until it is so.
-func (p *points) set(ctx context.Context, f diskFault) (struck, error) {
+func (p *points) set(ctx context.Context, f ailment) (struck, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.say(f); err != nil {
@@ -123,7 +130,8 @@ var errNoAnswer = errors.New("it does not answer")
 
 // parseAnswer reads one line of a broker.
 func parseAnswer(line string) (id uint64, s struck, err error) {
-	if n, err := fmt.Sscanf(line, "%d ok slowed=%d refused=%d", &id, &s.slowed, &s.refused); n == 3 && err == nil && s.slowed >= 0 && s.refused >= 0 {
+	n, err := fmt.Sscanf(line, "%d ok slowed=%d refused=%d misled=%d", &id, &s.slowed, &s.refused, &s.misled)
+	if n == 4 && err == nil && min(s.slowed, s.refused, s.misled) >= 0 {
 		return id, s, nil
 	}
 	return id, struck{}, fmt.Errorf("it says %q", line)
@@ -135,36 +143,46 @@ func (p *points) close() { _ = p.conn.Close() }
 // started again meanwhile. Several such faults add up. It is in force when Disk returns, and gone when heal does. felt is how many
 // writes and flushes were slowed, or how many requests for room were refused; -1: not known, for the broker has ended meanwhile.
 func (c *Cluster) Disk(ctx context.Context, addr string, delay time.Duration, full bool) (heal func(context.Context) (felt int64, err error), err error) {
+	felt := func(s struck) int64 { return s.slowed }
+	if full {
+		felt = func(s struck) int64 { return s.refused }
+	}
+	return c.ail(ctx, addr, ailment{delay: delay, full: full}, felt)
+}
+
+// Clock moves the clock of the broker at addr, behind with a minus, as Disk does with its disk. felt is how often it looked at the clock.
+func (c *Cluster) Clock(ctx context.Context, addr string, skew time.Duration) (heal func(context.Context) (felt int64, err error), err error) {
+	return c.ail(ctx, addr, ailment{skew: skew}, func(s struck) int64 { return s.misled })
+}
+
+func (c *Cluster) ail(ctx context.Context, addr string, f ailment, felt func(struck) int64) (heal func(context.Context) (int64, error), err error) {
 	n, p, err := c.running(addr)
 	if err != nil {
 		return nil, err
 	}
 	if p.points == nil {
-		return nil, fmt.Errorf("cluster: %s was started without failpoints, so nothing can be done to its disk", n.name)
+		return nil, fmt.Errorf("cluster: %s was started without failpoints, so nothing can be done to its disk or clock", n.name)
 	}
-	f := &diskFault{delay, full}
-	p, before, err := n.ail(ctx, func() { n.faults[f] = true })
+	p, before, err := n.ail(ctx, func() { n.faults[&f] = true })
 	if err != nil {
-		_, _, _ = n.ail(ctx, func() { delete(n.faults, f) }) // whatever it has understood
+		_, _, _ = n.ail(ctx, func() { delete(n.faults, &f) }) // whatever it has understood
 		return nil, fmt.Errorf("cluster: the failpoints of %s on %s: %w", n.name, addr, err)
 	}
 	return func(ctx context.Context) (int64, error) {
-		now, after, err := n.ail(ctx, func() { delete(n.faults, f) })
+		now, after, err := n.ail(ctx, func() { delete(n.faults, &f) })
 		switch {
 		case now.gone():
-			return -1, nil // nothing is wrong with its disk when it is started again
+			return -1, nil // nothing is wrong with it when it is started again
 		case err != nil:
 			return -1, fmt.Errorf("cluster: the failpoints of %s on %s: %w", n.name, addr, err)
 		case now != p:
 			return -1, nil
-		case full:
-			return after.refused - before.refused, nil
 		}
-		return after.slowed - before.slowed, nil
+		return felt(after) - felt(before), nil
 	}, nil
 }
 
-// ail changes the node's faults, and tells its process what is wrong with the disk now.
+// ail changes the node's faults, and tells its process what is wrong now.
 func (n *node) ail(ctx context.Context, change func()) (p *process, s struck, err error) {
 	n.ailing.Lock()
 	defer n.ailing.Unlock()
@@ -183,15 +201,15 @@ func (n *node) ail(ctx context.Context, change func()) (p *process, s struck, er
 	return p, s, err
 }
 
-// fault is all that is wrong with the node's disk. Callers hold ailing.
-func (n *node) fault() (all diskFault) {
+// fault is all that is wrong with the node. Callers hold ailing.
+func (n *node) fault() (all ailment) {
 	for f := range n.faults {
 		all = all.and(*f)
 	}
 	return all
 }
 
-// spawnAiling is spawn for a broker with failpoints. The first word on its line is what is wrong with its disk from the start.
+// spawnAiling is spawn for a broker with failpoints. The first word on its line is what is wrong from the start.
 func (n *node) spawnAiling(died func(*process)) error {
 	n.ailing.Lock() // so that no fault comes or goes between that word and the process being the node's
 	defer n.ailing.Unlock()
@@ -222,7 +240,7 @@ func (n *node) awaitPoints(ctx context.Context) error {
 		return nil
 	}
 	if _, err := p.points.settled(ctx); err != nil {
-		return fmt.Errorf("cluster: %s knows no failpoints, which faults of disks need: %w; use the streambus that came with this loadscript", n.name, err)
+		return fmt.Errorf("cluster: %s knows no failpoints of disk and clock, which faults of this script need: %w; use the streambus that came with this loadscript", n.name, err)
 	}
 	return nil
 }

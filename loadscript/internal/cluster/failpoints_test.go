@@ -58,7 +58,7 @@ func disk(t *testing.T, c *Cluster, delay time.Duration, full bool) (heal func()
 	}
 }
 
-const well = "delay=0s full=false"
+const well = "delay=0s full=false skew=0s"
 
 // Faults of a disk add up, and each is healed alone (C4).
 func TestDiskFaultsAddUp(t *testing.T) {
@@ -78,11 +78,40 @@ func TestDiskFaultsAddUp(t *testing.T) {
 	forever := disk(t, c, time.Hour, false)
 	slower()
 	forever()
-	expectTold(t, c, well, "delay=100ms full=false", "delay=150ms full=false", "delay=150ms full=true", "delay=50ms full=true", "delay=50ms full=false",
-		"delay=1h0m0s full=false", "delay=1h0m0s full=false", well)
+	expectTold(t, c, well, "delay=100ms full=false skew=0s", "delay=150ms full=false skew=0s", "delay=150ms full=true skew=0s", "delay=50ms full=true skew=0s", "delay=50ms full=false skew=0s",
+		"delay=1h0m0s full=false skew=0s", "delay=1h0m0s full=false skew=0s", well)
 	if _, err := c.Disk(t.Context(), "127.0.0.1:1", 0, true); err == nil || !strings.Contains(err.Error(), "not a broker of this run") {
 		t.Errorf("a broker that is not ours: %v", err)
 	}
+}
+
+// Skews of a clock add up, to ten years at most, beside what is wrong with the disk.
+func TestClockFaultsAddUp(t *testing.T) {
+	c, err := startAiling(t, "", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := func(skew time.Duration) func() {
+		f, err := c.Clock(t.Context(), c.Addrs()[0], skew)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			if n, err := f(t.Context()); n <= 0 || err != nil {
+				t.Errorf("it looked at the clock %d times, %v", n, err)
+			}
+		}
+	}
+	ahead := clock(mostSkew)
+	further := clock(time.Hour)
+	full := disk(t, c, 0, true)
+	further()
+	behind := clock(-5 * time.Second)
+	full()
+	ahead()
+	behind()
+	expectTold(t, c, well, "delay=0s full=false skew=87600h0m0s", "delay=0s full=false skew=87600h0m0s", "delay=0s full=true skew=87600h0m0s", "delay=0s full=true skew=87600h0m0s",
+		"delay=0s full=true skew=87599h59m55s", "delay=0s full=false skew=87599h59m55s", "delay=0s full=false skew=-5s", well)
 }
 
 // A disk stays as it is made while the broker is killed and started again, and is healed while it is down (C5).
@@ -102,12 +131,12 @@ func TestDiskFaultOutlivesTheBroker(t *testing.T) {
 	if err := c.Launch(t.Context(), addr); err != nil {
 		t.Fatal(err)
 	}
-	expectTold(t, c, "delay=0s full=true")
+	expectTold(t, c, "delay=0s full=true skew=0s")
 	slow := disk(t, c, time.Second, false)
 	if n := full(); n != -1 {
 		t.Errorf("another process says that %d operations of the first one were refused", n)
 	}
-	expectTold(t, c, "delay=0s full=true", "delay=1s full=true", "delay=1s full=false")
+	expectTold(t, c, "delay=0s full=true skew=0s", "delay=1s full=true skew=0s", "delay=1s full=false skew=0s")
 	if err := c.Shutdown(addr); err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +169,7 @@ func TestDiskOfAPausedBroker(t *testing.T) {
 	}
 	heal := disk(t, c, time.Second, false) // the answers to what it was told before are not taken for this one's
 	heal()
-	expectTold(t, c, well, "delay=0s full=true", well, "delay=1s full=false", well)
+	expectTold(t, c, well, "delay=0s full=true skew=0s", well, "delay=1s full=false skew=0s", well)
 }
 
 // A broker that cannot start on a full disk is started again until there is room, and nobody takes it for dead.

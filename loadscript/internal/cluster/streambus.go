@@ -46,7 +46,7 @@ func (c *Cluster) prepareStreamBus(context.Context) error {
 	if err != nil {
 		return err
 	}
-	n := &node{id: 1, addr: fmt.Sprintf("127.0.0.1:%d", port), http: fmt.Sprintf("127.0.0.1:%d", web), log: c.logFile(1), name: binary, faults: map[*diskFault]bool{}}
+	n := &node{id: 1, addr: fmt.Sprintf("127.0.0.1:%d", port), http: fmt.Sprintf("127.0.0.1:%d", web), log: c.logFile(1), name: binary, faults: map[*ailment]bool{}}
 	n.command = func() *exec.Cmd {
 		args := []string{"broker", "--data-dir", filepath.Join(c.dir, "data")}
 		for _, s := range append([]string{

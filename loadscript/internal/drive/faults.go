@@ -23,7 +23,7 @@ func (s *scenario) openLinks() error {
 		s.notes = append(s.notes, "clients asked for the cluster's state every "+plan.FormatDuration(metadataAge)+", as this scenario has faults")
 	}
 	if s.opts.Control != nil && fault.NeedsFailpoints(s.plan.Faults) {
-		s.notes = append(s.notes, "the broker ran with failpoints over its disk from the start, as this scenario has faults of disks")
+		s.notes = append(s.notes, "the broker ran with failpoints over its disk and clock from the start, as this scenario has faults that need them")
 	}
 	if !fault.NeedsLinks(s.plan.Faults) {
 		return nil

@@ -229,6 +229,41 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
+// A clock that is ahead and behind for a while, by seconds to a year, also when the broker is killed meanwhile, costs no record, no order and
+// no member of a group.
+func TestClockSkew(t *testing.T) {
+	t.Parallel()
+	const year = 365 * 24 * time.Hour
+	c := streambus(t, true)
+	p := load(withGroup(2), withFaults(10*time.Second,
+		plan.Fault{Kind: "clock_skew", Targets: everyBroker, At: time.Second, Skew: year, Duration: time.Second},
+		plan.Fault{Kind: "clock_skew", Targets: everyBroker, At: 3 * time.Second, Skew: -year, Duration: time.Second},
+		plan.Fault{Kind: "clock_skew", Targets: []plan.Target{{Kind: "leader", Topic: "orders"}}, At: 5 * time.Second, Skew: -5 * time.Second, Duration: 3 * time.Second},
+		plan.Fault{Kind: "kill", Targets: everyBroker, At: 6 * time.Second, RestartAfter: 500 * time.Millisecond},
+		plan.Fault{Kind: "clock_skew", Targets: everyBroker, At: 8500 * time.Millisecond, Skew: 5 * time.Second, Duration: time.Second},
+	), func(sc *plan.Scenario) {
+		// Without this records come from the future by more than a topic lets them, when the broker is a year behind.
+		late := plan.Config{Name: "message.timestamp.after.max.ms", Value: "9223372036854775807"}
+		sc.Produce[0].Topic.Config = append(sc.Produce[0].Topic.Config, late)
+		sc.Consume[0].Topic.Config = append(sc.Consume[0].Topic.Config, late)
+	})
+	res := runOn(t, c, p)
+	expect(t, res, plan.ExitPass)
+	sc := res.Scenarios[0]
+	events := faultEvents(sc)
+	if len(events) != 5 {
+		t.Fatalf("events %+v, want five", events)
+	}
+	for i, says := range []string{"365d ahead; it looked at the clock ", "365d behind; it looked at the clock ", "5s behind; ", "seen gone", "5s ahead; it looked at the clock "} {
+		if e := events[i]; e.Error != "" || !strings.Contains(e.Detail, says) {
+			t.Errorf("event %+v: want one that says %q", e, says)
+		}
+	}
+	if l := sc.Ledger[0]; l.Acked != 5000 || l.Lost != 0 || l.Unseen != 0 || !sc.Drain.Converged {
+		t.Errorf("ledger %+v, drain %+v: want all 5,000 records acknowledged and read", l, sc.Drain)
+	}
+}
+
 // A broker that is killed while its disk is full comes back when there is room, with all that it had acknowledged.
 func TestKilledOnAFullDisk(t *testing.T) {
 	t.Parallel()

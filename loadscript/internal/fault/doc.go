@@ -1,6 +1,6 @@
 // Package fault strikes a cluster as a plan says: it unfolds the faults into beats, finds out who is to be struck when a beat
 // comes, strikes, makes sure that it had an effect, and heals. What it strikes with lives elsewhere: processes in the cluster
-// room, and so do disks, links in the proxy room, group members in drive. It measures nothing; what happened goes out as events.
+// room, and so do disks and clocks, links in the proxy room, group members in drive. It measures nothing; what happened goes out as events.
 //
 //	plan.Fault --Rows--> beats --at their time--> View.Resolve --> strike --> confirm --> … --> heal
 //	  (pure)             one goroutine a row        (pure)          Control, proxy.Net

@@ -23,8 +23,9 @@ type Control interface {
 	Pause(ctx context.Context, addr string) error
 	Resume(ctx context.Context, addr string) error
 	// Disk delays each write and flush of a broker, or fills its disk, until heal is called; felt is how many operations were struck, -1
-	// where that is not known, for the broker has ended meanwhile.
+	// where that is not known, for the broker has ended meanwhile. Clock moves a broker's clock likewise, and felt is how often it looked.
 	Disk(ctx context.Context, addr string, delay time.Duration, full bool) (heal func(context.Context) (felt int64, err error), err error)
+	Clock(ctx context.Context, addr string, skew time.Duration) (heal func(context.Context) (felt int64, err error), err error)
 }
 
 // Engine applies faults. All fields but Control, Nets and Members are required.

@@ -55,6 +55,12 @@ func (h *story) Disk(_ context.Context, addr string, delay time.Duration, full b
 	return func(context.Context) (int64, error) { return felt, h.do("heal", addr) }, nil
 }
 
+func (h *story) Clock(ctx context.Context, addr string, skew time.Duration) (func(context.Context) (int64, error), error) {
+	heal, err := h.Disk(ctx, addr, 0, false)
+	h.tell("clock (%s)", skew)
+	return heal, err
+}
+
 func (h *story) members(_ context.Context, group string, join, leave int) error {
 	h.tell("%s: %d join, %d leave", group, join, leave)
 	return nil
@@ -150,17 +156,29 @@ func TestKillIsHealedInTime(t *testing.T) { // F2: the leader of then
 		1m35s  the end`)
 }
 
-// Disks are struck one by one, and healed when the time is over, or the run is.
-func TestDisks(t *testing.T) {
+// Disks and clocks are struck one by one, and healed when the time is over, or the run is.
+func TestDisksAndClocks(t *testing.T) {
 	brokers := []plan.Target{{Kind: "brokers"}}
 	expectStory(t, play(t, 75*s, nil,
 		plan.Fault{Kind: "slow_disk", Targets: leader, At: 10 * s, Delay: 200 * time.Millisecond, Duration: 5 * s},
 		plan.Fault{Kind: "disk_full", Targets: leader, At: 70 * s, Duration: 30 * s},
+		plan.Fault{Kind: "clock_skew", Targets: leader, At: 20 * s, Skew: 90 * time.Minute, Duration: 5 * s},
+		plan.Fault{Kind: "clock_skew", Targets: leader, At: 30 * s, Skew: -5 * s, Duration: 5 * s},
 	), `
 		10s  slow_disk leader(orders/0) of "broker 1 (127.0.0.1:1)"; 
 		10s  disk (200ms, full false) 127.0.0.1:1
 		15s  heal 127.0.0.1:1
 		15s  slow_disk leader(orders/0) is over: each write and flush takes 200ms longer; 7 writes and flushes were slow
+		20s  clock_skew leader(orders/0) of "broker 1 (127.0.0.1:1)"; 
+		20s  disk (0s, full false) 127.0.0.1:1
+		20s  clock (1h30m0s)
+		25s  heal 127.0.0.1:1
+		25s  clock_skew leader(orders/0) is over: its clock is 1h30m ahead; it looked at the clock 7 times
+		30s  clock_skew leader(orders/0) of "broker 1 (127.0.0.1:1)"; 
+		30s  disk (0s, full false) 127.0.0.1:1
+		30s  clock (-5s)
+		35s  heal 127.0.0.1:1
+		35s  clock_skew leader(orders/0) is over: its clock is 5s behind; it looked at the clock 7 times
 		1m10s  disk_full leader(orders/0) of "broker 2 (127.0.0.1:2)"; 
 		1m10s  disk (0s, full true) 127.0.0.1:2
 		1m15s  heal 127.0.0.1:2
@@ -176,11 +194,12 @@ func TestDisks(t *testing.T) {
 		"one felt it":             {"slow_disk", map[string]error{"felt 127.0.0.1:1": errors.New("0")}, []string{"; 7 writes and flushes were slow"}, "it "},
 		"nobody asked for room":   {"disk_full", map[string]error{"felt 127.0.0.1:1": errors.New("0"), "felt 127.0.0.1:2": errors.New("0")}, []string{"it had no effect", "nothing asked for room"}, "healed"},
 		"nobody wrote":            {"slow_disk", map[string]error{"felt 127.0.0.1:1": errors.New("0"), "felt 127.0.0.1:2": errors.New("0")}, []string{"it had no effect", "nothing was written"}, "healed"},
+		"nobody looked":           {"clock_skew", map[string]error{"felt 127.0.0.1:1": errors.New("0"), "felt 127.0.0.1:2": errors.New("0")}, []string{"it had no effect", "nothing looked at the clock"}, "healed"},
 		"one ended, so who knows": {"slow_disk", map[string]error{"felt 127.0.0.1:1": errors.New("-1"), "felt 127.0.0.1:2": errors.New("0")}, []string{"a broker that has ended cannot say"}, "it had"},
 		"one cannot be struck":    {"disk_full", map[string]error{"disk (1s, full true) 127.0.0.1:2": errors.New("no")}, []string{"it could not be applied: no", "heal 127.0.0.1:1"}, "heal 127.0.0.1:2"},
 		"one cannot be healed":    {"slow_disk", map[string]error{"heal 127.0.0.1:2": errors.New("no")}, []string{"it could not be healed: no", "heal 127.0.0.1:1"}, "effect"},
 	} {
-		got := strings.Join(play(t, 100*s, c.fails, plan.Fault{Kind: c.kind, Targets: brokers, At: 10 * s, Delay: s, Duration: s}), "\n")
+		got := strings.Join(play(t, 100*s, c.fails, plan.Fault{Kind: c.kind, Targets: brokers, At: 10 * s, Delay: s, Skew: s, Duration: s}), "\n")
 		for _, want := range c.want {
 			if !strings.Contains(got, want) {
 				t.Errorf("%s: no %q in\n%s", name, want, got)
@@ -227,11 +246,11 @@ func TestFailures(t *testing.T) {
 		plan.Fault{Kind: "kill", Targets: brokers, At: 10 * s, RestartAfter: s},
 		plan.Fault{Kind: "pause", Targets: leader, At: 20 * s, Duration: s},
 		plan.Fault{Kind: "latency", Targets: leader, At: 30 * s, Duration: s, Delay: s},
-		plan.Fault{Kind: "clock_skew", Targets: leader, At: 40 * s, Duration: s},
+		plan.Fault{Kind: "flood", Targets: leader, At: 40 * s, Duration: s},
 	), "\n")
 	for _, want := range []string{
 		"10s  launch 127.0.0.1:1", "it could not be applied: permission denied", "it could not be healed: permission denied",
-		"it could not be applied: no link that goes through a proxy of ours", "there is no way to apply clock_skew",
+		"it could not be applied: no link that goes through a proxy of ours", "there is no way to apply flood",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)

@@ -57,10 +57,10 @@ func NeedsLinks(faults []plan.Fault) bool {
 	})
 }
 
-// NeedsFailpoints says whether any of the faults strikes disks, so that brokers have to be started with failpoints.
+// NeedsFailpoints says whether any of the faults strikes disks or clocks, so that brokers have to be started with failpoints.
 func NeedsFailpoints(faults []plan.Fault) bool {
 	return slices.ContainsFunc(faults, func(f plan.Fault) bool {
-		return f.Kind == "slow_disk" || f.Kind == "disk_full" || NeedsFailpoints(f.Choices)
+		return f.Kind == "slow_disk" || f.Kind == "disk_full" || f.Kind == "clock_skew" || NeedsFailpoints(f.Choices)
 	})
 }
 
@@ -112,6 +112,11 @@ func strength(f *plan.Fault) string {
 		return "each write and flush takes " + plan.FormatDuration(f.Delay) + " longer"
 	case "disk_full":
 		return "no room for anything new"
+	case "clock_skew":
+		if f.Skew < 0 {
+			return "its clock is " + plan.FormatDuration(-f.Skew) + " behind"
+		}
+		return "its clock is " + plan.FormatDuration(f.Skew) + " ahead"
 	case "rebalance":
 		var s []string
 		if f.Leave > 0 {

@@ -22,7 +22,7 @@ type strike struct {
 	victims Victims
 
 	down    []string // addresses of brokers that are to be launched, or resumed
-	disks   []heal   // of brokers' disks
+	ailing  []heal   // of brokers' disks and clocks
 	undo    []func() // takes the rules off the nets
 	struck  []*proxy.Link
 	before  proxy.Passed // through the struck links, when it began
@@ -30,7 +30,7 @@ type strike struct {
 	shown   string       // how its effect was seen
 }
 
-// heal makes a disk as it was, and says how many operations felt the fault.
+// heal makes a disk or clock as it was, and says how many operations felt the fault.
 type heal func(context.Context) (felt int64, err error)
 
 // errNoEffect says that a fault was in force, and nobody can have felt it.
@@ -43,8 +43,8 @@ func (s *strike) begin(ctx context.Context) error {
 		return s.processes(ctx)
 	case "partition", "latency", "packet_loss", "bandwidth":
 		return s.links(ctx)
-	case "slow_disk", "disk_full":
-		return s.strikeDisks(ctx)
+	case "slow_disk", "disk_full", "clock_skew":
+		return s.strikeBrokers(ctx)
 	case "rebalance":
 		if s.engine.Members == nil {
 			return errors.New("the members of the group are not ours")
@@ -69,8 +69,8 @@ func (s *strike) end(ctx context.Context) (detail string, err error) {
 	if s.members && s.fault.RejoinAfter > 0 {
 		err = errors.Join(err, s.engine.Members(ctx, s.fault.Group, s.fault.Leave, s.fault.Join))
 	}
-	if len(s.disks) > 0 {
-		return s.healDisks(ctx)
+	if len(s.ailing) > 0 {
+		return s.healBrokers(ctx)
 	}
 	if len(s.struck) == 0 {
 		return s.shown, err
@@ -139,31 +139,37 @@ func (s *strike) processes(ctx context.Context) error {
 	return nil
 }
 
-// strikeDisks makes the victims' disks slow or full. That they are, each broker has said when it returns; whether anybody noticed, it says
-// when it is healed.
-func (s *strike) strikeDisks(ctx context.Context) error {
+// strikeBrokers makes the victims' disks slow or full, or their clocks wrong. That they are, each broker has said when it returns; whether
+// anybody noticed, it says when it is healed.
+func (s *strike) strikeBrokers(ctx context.Context) error {
 	c := s.engine.Control
 	if c == nil {
-		return errors.New("the brokers' disks are not ours to strike")
+		return errors.New("the brokers' disks and clocks are not ours to strike")
+	}
+	do := func(addr string) (func(context.Context) (int64, error), error) {
+		if s.fault.Kind == "clock_skew" {
+			return c.Clock(ctx, addr, s.fault.Skew)
+		}
+		return c.Disk(ctx, addr, s.fault.Delay, s.fault.Kind == "disk_full")
 	}
 	var mu sync.Mutex
 	return each(s.victims.addrs(), func(addr string) error {
-		undo, err := c.Disk(ctx, addr, s.fault.Delay, s.fault.Kind == "disk_full")
+		undo, err := do(addr)
 		if err != nil {
 			return err
 		}
 		mu.Lock()
-		s.disks = append(s.disks, undo)
+		s.ailing = append(s.ailing, undo)
 		mu.Unlock()
 		return nil
 	})
 }
 
-func (s *strike) healDisks(ctx context.Context) (detail string, err error) {
-	felt := make([]int64, len(s.disks))
-	errs := make([]error, len(s.disks))
+func (s *strike) healBrokers(ctx context.Context) (detail string, err error) {
+	felt := make([]int64, len(s.ailing))
+	errs := make([]error, len(s.ailing))
 	var wg sync.WaitGroup
-	for i, undo := range s.disks {
+	for i, undo := range s.ailing {
 		wg.Go(func() { felt[i], errs[i] = undo(ctx) })
 	}
 	wg.Wait()
@@ -174,21 +180,21 @@ func (s *strike) healDisks(ctx context.Context) (detail string, err error) {
 	if err = errors.Join(errs...); err != nil {
 		return "", err
 	}
-	full := s.fault.Kind == "disk_full"
-	switch {
-	case sum > 0 && full:
-		detail = fmt.Sprintf("%s requests for room were refused", plan.FormatCount(sum))
-	case sum > 0:
-		detail = fmt.Sprintf("%s writes and flushes were slow", plan.FormatCount(sum))
-	case !all:
-		detail = "whether it was felt, a broker that has ended cannot say"
-	case full:
-		err = fmt.Errorf("%w: nothing asked for room while it held, for records go on into room that was reserved before; let it last longer, write more, or give the topic "+
-			`smaller segments: config = {"segment.bytes": "1048576"}`, errNoEffect)
-	default:
-		err = fmt.Errorf("%w: nothing was written while it held", errNoEffect)
+	if sum == 0 && !all {
+		return "whether it was felt, a broker that has ended cannot say", nil
 	}
-	return detail, err
+	if sum > 0 {
+		seen := map[string]string{
+			"disk_full": "%s requests for room were refused", "slow_disk": "%s writes and flushes were slow", "clock_skew": "it looked at the clock %s times",
+		}[s.fault.Kind]
+		return fmt.Sprintf(seen, plan.FormatCount(sum)), nil
+	}
+	unseen := map[string]string{
+		"disk_full": "nothing asked for room while it held, for records go on into room that was reserved before; let it last longer, write more, or give the topic " +
+			`smaller segments: config = {"segment.bytes": "1048576"}`,
+		"slow_disk": "nothing was written while it held", "clock_skew": "nothing looked at the clock while it held",
+	}[s.fault.Kind]
+	return "", fmt.Errorf("%w: %s", errNoEffect, unseen)
 }
 
 // links puts the rules of the fault on the nets.

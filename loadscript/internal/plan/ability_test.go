@@ -11,7 +11,7 @@ func TestCheckOn(t *testing.T) {
 	theirs := Ability{Name: "the brokers of --brokers", Starts: 3, Faults: append([]string{"rebalance"}, linkFaults...), Roles: TargetKinds, Instead: "run it with --cluster kafka:3"}
 	one := Ability{Name: "one StreamBus broker", Brokers: 1, Starts: 1, Faults: every, Roles: []string{"leader"}, Cuts: true}
 	ailing := one
-	ailing.Faults = append(append([]string{}, every...), diskFaults...)
+	ailing.Faults = append(append([]string{}, every...), brokerFaults...)
 	at := func(kind string, targets ...Target) Fault { return Fault{Kind: kind, Targets: targets} }
 	client, leader := Target{Kind: "client", Flow: "produce:orders"}, Target{Kind: "leader", Topic: "orders"}
 	for name, c := range map[string]struct {
@@ -31,7 +31,9 @@ func TestCheckOn(t *testing.T) {
 		"a slow disk of others":  {Scenario{Faults: []Fault{at("slow_disk", leader)}}, ours, "cannot be applied to three brokers of its own: it needs a StreamBus broker that the run starts itself"},
 		"a full disk of theirs":  {Scenario{Faults: []Fault{at("disk_full", leader)}}, theirs, "cannot be applied to the brokers of --brokers: it needs a StreamBus broker that the run starts itself"},
 		"one disk of several":    {Scenario{Faults: []Fault{{Kind: "random", Choices: []Fault{at("kill", leader), at("disk_full", leader)}}}}, ours, "fault.disk_full"},
-		"a clock":                {Scenario{Faults: []Fault{at("clock_skew", leader)}}, ailing, "it needs a broker with a clock of its own"},
+		"a clock":                {Scenario{Faults: []Fault{at("clock_skew", leader)}}, ailing, ""},
+		"a clock of others":      {Scenario{Faults: []Fault{at("clock_skew", leader)}}, ours, "cannot be applied to three brokers of its own: it needs a StreamBus broker that the run starts itself"},
+		"a clock of theirs":      {Scenario{Faults: []Fault{at("clock_skew", leader)}}, theirs, "cannot be applied to the brokers of --brokers: it needs a StreamBus broker that the run starts itself"},
 		"one choice of several":  {Scenario{Faults: []Fault{{Kind: "random", Choices: []Fault{at("latency", leader), at("kill", leader)}}}}, theirs, "fault.kill"},
 		"an unknown role":        {Scenario{Faults: []Fault{at("kill", Target{Kind: "controller"})}}, one, "target.controller"},
 		"three of StreamBus":     {Scenario{Cluster: &Local{Brokers: 3}}, one, "StreamBus does not replicate yet"},

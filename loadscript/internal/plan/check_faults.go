@@ -11,19 +11,21 @@ import (
 var (
 	processFaults = []string{"kill", "pause", "restart"}
 	linkFaults    = []string{"partition", "latency", "packet_loss", "bandwidth"}
-	diskFaults    = []string{"slow_disk", "disk_full"}
-	hostFaults    = []string{"clock_skew"}
+	brokerFaults  = []string{"slow_disk", "disk_full", "clock_skew"} // by failpoints in the broker
 )
 
 // faultNeeds says what a fault needs that most clusters do not have, or none.
 var faultNeeds = map[string]string{
 	"slow_disk":  "a StreamBus broker that the run starts itself, as its failpoints are what makes it write slowly; with another, a delaying device below its data folder, which only root can make",
 	"disk_full":  "a StreamBus broker that the run starts itself, as its failpoints are what refuses it room; with another, a data folder on a small file system of its own, which only root can mount",
-	"clock_skew": "a broker with a clock of its own, and the processes of a machine share one",
+	"clock_skew": "a StreamBus broker that the run starts itself, as its failpoints are what moves its clock; the processes of a machine share one, which only root can set, and for all of them",
 }
 
 // maxDiskDelay is the most that one write of a slow disk may take longer: StreamBus takes no more.
 const maxDiskDelay = time.Hour
+
+// maxSkew is the most that a clock may be ahead, or behind: StreamBus takes no more.
+const maxSkew = 10 * 365 * 24 * time.Hour
 
 // TargetKinds are who can be struck.
 var TargetKinds = []string{"leader", "follower", "controller", "coordinator", "broker", "brokers", "random", "rolling", "client"}
@@ -172,7 +174,7 @@ func (c *checker) fault(f *Fault, s *Scenario) {
 	case f.Kind == "rebalance":
 		c.rebalance(f, s)
 		return
-	case slices.Contains(processFaults, f.Kind), slices.Contains(linkFaults, f.Kind), slices.Contains(diskFaults, f.Kind), slices.Contains(hostFaults, f.Kind):
+	case slices.Contains(processFaults, f.Kind), slices.Contains(linkFaults, f.Kind), slices.Contains(brokerFaults, f.Kind):
 	default:
 		c.add(f.Pos, "", fmt.Sprintf("%q is no fault", f.Kind), "fault.kill(target.random(), at = \"30s\")")
 		return
@@ -208,8 +210,8 @@ func (c *checker) faultStrength(f *Fault) {
 			c.add(f.Pos, "limit", "the limit must be at least 1B/s (fault.partition cuts all)", `limit = "1MiB/s"`)
 		}
 	case "clock_skew":
-		if f.Skew == 0 {
-			c.add(f.Pos, "skew", "the skew must not be 0s", `skew = "-5s"`)
+		if f.Skew == 0 || f.Skew.Abs() > maxSkew {
+			c.add(f.Pos, "skew", fmt.Sprintf("a skew of %s: must not be 0s, and at most %s ahead or behind", FormatDuration(f.Skew), FormatDuration(maxSkew)), `skew = "-5s"`)
 		}
 	}
 }
@@ -375,7 +377,7 @@ func (c *checker) possible(f *Fault, a Ability) {
 		if what, ok := faultNeeds[f.Kind]; ok {
 			msg, instead = msg+": it needs "+what, ""
 		}
-		if slices.Contains(diskFaults, f.Kind) {
+		if slices.Contains(brokerFaults, f.Kind) {
 			instead = "loadscript run --cluster local:1 …"
 		}
 		c.add(f.Pos, "", msg, instead)

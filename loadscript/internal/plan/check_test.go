@@ -142,6 +142,7 @@ func TestCheckFinds(t *testing.T) {
 		{"strikes brokers", "", fault(Fault{Kind: "disk_full", Duration: 1, Targets: []Target{{Kind: "client", Flow: "produce:orders"}}})},
 		{"at least 1B/s", "limit", fault(Fault{Kind: "bandwidth", Duration: 1, Targets: []Target{{Kind: "random"}}})},
 		{"must not be 0s", "skew", fault(Fault{Kind: "clock_skew", Duration: 1, Targets: []Target{{Kind: "random"}}})},
+		{"at most 3650d", "skew", fault(Fault{Kind: "clock_skew", Skew: -maxSkew - 1, Duration: 1, Targets: []Target{{Kind: "random"}}})},
 		{"needs choices and every", "choices", fault(Fault{Kind: "random"})},
 		{"cannot hold another", "choices", fault(Fault{Kind: "random", Every: time.Second, Choices: []Fault{{Kind: "random"}}})},
 		{"must join or leave", "", fault(Fault{Kind: "rebalance", Group: "g"})},

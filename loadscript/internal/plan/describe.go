@@ -226,7 +226,7 @@ func plural(n int, word string) string {
 func (p *Plan) needs() []string {
 	var started int
 	var transactions, groups bool
-	var process, link, disk, host []string
+	var process, link, broker []string
 	add := func(list *[]string, kind string) {
 		if !slices.Contains(*list, kind) {
 			*list = append(*list, kind)
@@ -239,10 +239,8 @@ func (p *Plan) needs() []string {
 			add(&process, f.Kind)
 		case slices.Contains(linkFaults, f.Kind):
 			add(&link, f.Kind)
-		case slices.Contains(diskFaults, f.Kind):
-			add(&disk, f.Kind)
-		case slices.Contains(hostFaults, f.Kind):
-			add(&host, f.Kind)
+		case slices.Contains(brokerFaults, f.Kind):
+			add(&broker, f.Kind)
 		}
 		for i := range f.Choices {
 			fault(&f.Choices[i])
@@ -276,7 +274,7 @@ func (p *Plan) needs() []string {
 	for _, n := range []struct {
 		what  string
 		kinds []string
-	}{{"control of the brokers' processes", process}, {"a proxy before the brokers", link}, {"a StreamBus broker that the run starts, with failpoints", disk}, {"control of the brokers' machines", host}} {
+	}{{"control of the brokers' processes", process}, {"a proxy before the brokers", link}, {"a StreamBus broker that the run starts, with failpoints", broker}} {
 		if len(n.kinds) > 0 {
 			needs = append(needs, fmt.Sprintf("%s, for %s", n.what, strings.Join(n.kinds, ", ")))
 		}

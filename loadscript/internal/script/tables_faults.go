@@ -37,8 +37,8 @@ var faultTables = []*Builtin{
 	faultTable("fault.slow_disk", "Delays every write and flush of a broker's disk. It must be a StreamBus that the run starts itself.", `fault.slow_disk(target.leader("orders", partition = 0), delay = "20ms", at = "60s", duration = "30s")`,
 		Param{Name: "delay", Type: typeDuration, Doc: "added to each write and each flush; an acknowledgement waits for several", Example: `"200ms"`}, lasting),
 	faultTable("fault.disk_full", "Fills a broker's disk to the last byte. What needs new room is refused; records go on for a while into room that was reserved before, as on a real one. It must be a StreamBus that the run starts itself.", `fault.disk_full(target.broker(1), at = "60s", duration = "30s")`, lasting),
-	faultTable("fault.clock_skew", "Moves a broker's clock.", `fault.clock_skew(target.broker(1), skew = "-5s", at = "60s", duration = "30s")`,
-		Param{Name: "skew", Type: typeSkew, Doc: "by how much; behind with a minus", Example: `"-5s"`}, lasting),
+	faultTable("fault.clock_skew", "Moves a broker's clock. What it stamps, refuses and expires records by follows; what it waits for goes on by the monotonic clock, as on a machine whose clock is set. It must be a StreamBus that the run starts itself.", `fault.clock_skew(target.broker(1), skew = "-5s", at = "60s", duration = "30s")`,
+		Param{Name: "skew", Type: typeSkew, Doc: "by how much, up to ten years; behind with a minus", Example: `"-5s"`}, lasting),
 	{
 		Name: "fault.rebalance", Since: since, Max: 1, Returns: "a fault, for scenario(faults = …)", build: buildRebalance,
 		Doc:     "Lets members join or leave a consumer group, so that its partitions are dealt out anew.",

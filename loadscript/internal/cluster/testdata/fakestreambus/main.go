@@ -87,7 +87,7 @@ func points(line *os.File, fault string) {
 			return false
 		}
 		fmt.Fprintln(os.Stderr, "points:", in.Text())
-		if fault == "starving" && told == 0 && strings.HasSuffix(in.Text(), "full=true") {
+		if fault == "starving" && told == 0 && strings.Contains(in.Text(), "full=true") {
 			fail("no space left on device")
 		}
 		id, _, _ := strings.Cut(in.Text(), " ")
@@ -95,7 +95,7 @@ func points(line *os.File, fault string) {
 			id = "ERR"
 		}
 		told += 10
-		_, err := fmt.Fprintf(line, "%s ok slowed=%d refused=%d\n", id, told, 2*told)
+		_, err := fmt.Fprintf(line, "%s ok slowed=%d refused=%d misled=%d\n", id, told, 2*told, 3*told)
 		return err == nil
 	}
 	if answer() {
