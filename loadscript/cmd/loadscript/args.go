@@ -83,7 +83,7 @@ func scriptArgs(flags *pflag.FlagSet, args []string) map[int]bool {
 		if args[i] == "--" {
 			break
 		}
-		if strings.HasPrefix(args[i], "-") {
+		if strings.HasPrefix(args[i], "-") && args[i] != "-" {
 			if n, known, err := flagWords(flags, args[i:]); known && err == nil {
 				i += n - 1
 			}
