@@ -9,9 +9,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the release build: -ldflags "-X main.version=1.2.3".
-var version = "dev"
-
 // buildInfo says which program this is.
 type buildInfo struct {
 	Version string `json:"version"`
@@ -23,10 +20,18 @@ type buildInfo struct {
 }
 
 func readBuildInfo() buildInfo {
-	b := buildInfo{Version: version, Commit: "unknown", Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
+	info, _ := debug.ReadBuildInfo() // nil where there is none
+	return about(info)
+}
+
+// about takes what the Go command wrote into the program: the tag of a release, a pseudo-version, or "(devel)" where it saw no git.
+func about(info *debug.BuildInfo) buildInfo {
+	b := buildInfo{Version: "unknown", Commit: "unknown", Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+	if info == nil {
 		return b
+	}
+	if info.Main.Version != "" {
+		b.Version = info.Main.Version
 	}
 	for _, s := range info.Settings {
 		switch s.Key {
