@@ -46,19 +46,38 @@ func TestRelease(t *testing.T) {
 			t.Errorf("make build makes %s, which is not released", main)
 		}
 	}
+	var packed, packaged []string
+	for _, c := range r.Nfpms[0].Contents {
+		packaged = append(packaged, c.Src)
+	}
 	for _, a := range r.Archives {
-		for _, pattern := range a.Files {
-			begin, _, _ := strings.Cut(pattern, "*")
-			if _, err := os.Stat(filepath.Join("..", begin)); err != nil {
-				t.Errorf("archives: %v", err)
+		packed = append(packed, a.Files...)
+	}
+	for _, pattern := range slices.Concat(packed, packaged) {
+		if there, err := filepath.Glob(filepath.Join("..", pattern)); len(there) == 0 || strings.Contains(pattern, "**") {
+			t.Errorf("%s names nothing, or not what it looks like: %v", pattern, err)
+		}
+	}
+	for _, what := range []string{"scripts/*.star", "scripts/lib/*.star", "deploy/*.service", "deploy/*.yml", "deploy/*.yaml", "deploy/*.json", "deploy/grafana/*"} {
+		files, err := filepath.Glob(filepath.Join("..", what))
+		if err != nil || len(files) == 0 {
+			t.Errorf("%s: %v", what, err)
+		}
+		for _, f := range files {
+			name := strings.TrimPrefix(f, "../")
+			if !matches(packed, name) || strings.HasPrefix(name, "scripts/") && !matches(packaged, name) {
+				t.Errorf("%s is not released", name)
 			}
 		}
 	}
-	for _, c := range r.Nfpms[0].Contents {
-		if _, err := os.Stat(filepath.Join("..", c.Src)); err != nil {
-			t.Errorf("packages: %v", err)
-		}
-	}
+}
+
+// matches says whether one of the patterns is of this file.
+func matches(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		ok, err := filepath.Match(p, name)
+		return ok && err == nil
+	})
 }
 
 // variable gives the value of a variable of the Makefile.
