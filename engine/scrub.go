@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -78,27 +79,58 @@ func (l *Log) hold() []*part {
 }
 
 func (l *Log) verifyPart(p *part, limit func(n int) error) error {
-	if !p.seg.Sealed() {
-		return l.verifyBatches(p, limit)
-	}
-	sideFile := false
-	err := seal.Verify(l.e.o.FS, l.dir, p.seg.Base, limit, func(d seal.Damage) {
-		if d.First == batch.NoOffset {
-			sideFile = true
-			l.e.o.Logger.Warn("a side file of a segment is damaged; it is made anew at the next start", "log", l.name, "path", d.Path, "err", d.Err)
-			return
+	if p.seg.Sealed() {
+		if done, err := l.verifySealed(p, limit); done || err != nil {
+			return err
 		}
-		l.quarantine(p, Damage{l.name, d.First, d.Next, fmt.Errorf("%w: %s, bytes [%d, %d): %w", ErrCorrupt, d.Path, d.Lo, d.Hi, d.Err), d.Lo})
-	})
-	if err != nil || !sideFile {
+	}
+	return l.verifyBatches(p, limit)
+}
+
+// verifySealed checks the files of a sealed segment; done says whether there is a seal to check them by. One that spoke for a damaged side
+// file has been removed.
+//
+// Files are opened by name, and the name may be that of a segment which is replaced, cut or trimmed away just now. So what is found counts
+// when it is found again while nobody does that.
+func (l *Log) verifySealed(p *part, limit func(n int) error) (done bool, err error) {
+	stopped := false
+	found, err := l.lookAtSealed(p, func(n int) (err error) {
+		if limit != nil {
+			err = limit(n)
+		}
+		stopped = err != nil
 		return err
+	})
+	if stopped || err == nil && len(found) == 0 {
+		return true, err
 	}
 	l.sealing.Lock()
 	defer l.sealing.Unlock()
-	if !l.has(p) { // looked at under the lock: a Drop that held it has made the folder's name free for another log
-		return nil
+	if !l.has(p) {
+		return true, nil
 	}
-	return segment.Unseal(l.e.o.FS, l.dir, p.seg.Base)
+	if _, err := seal.Read(l.e.o.FS, l.dir, p.seg.Base); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	found, err = l.lookAtSealed(p, l.whileOpen(l.e.unhurried))
+	sideFile := false
+	for _, d := range found {
+		if d.First == batch.NoOffset {
+			sideFile = true
+			l.e.o.Logger.Warn("a side file of a segment is damaged; it is made anew at the next start", "log", l.name, "path", d.Path, "err", d.Err)
+			continue
+		}
+		l.quarantine(p, Damage{l.name, d.First, d.Next, fmt.Errorf("%w: %s, bytes [%d, %d): %w", ErrCorrupt, d.Path, d.Lo, d.Hi, d.Err), d.Lo})
+	}
+	if err == nil && sideFile && l.has(p) {
+		err = segment.Unseal(l.e.o.FS, l.dir, p.seg.Base)
+	}
+	return true, err
+}
+
+func (l *Log) lookAtSealed(p *part, limit func(n int) error) (found []seal.Damage, err error) {
+	err = seal.Verify(l.e.o.FS, l.dir, p.seg.Base, limit, func(d seal.Damage) { found = append(found, d) })
+	return found, err
 }
 
 // verifyStep is how much of a segment without a seal is checked at once.

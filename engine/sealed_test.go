@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -381,5 +382,84 @@ func TestSegmentsProveWhatTheCommitLogLost(t *testing.T) {
 	}
 	if _, err := again.OpenLog("t-1", LogOptions{}); err != nil {
 		t.Errorf("another log: %v", err)
+	}
+}
+
+// What Verify finds while a segment is replaced by a compacted one is no damage.
+func TestVerifyBesideCompaction(t *testing.T) {
+	var verify atomic.Pointer[func()]
+	o := smallOptions(disk.Inject(disk.NewMem(), func(op disk.Op, name string) error {
+		if f := verify.Load(); f != nil && (op == "rename" || op == "syncdir") && strings.HasPrefix(name, "/d/t-0") && verify.CompareAndSwap(f, nil) {
+			(*f)()
+		}
+		return nil
+	}), "/d")
+	o.CleanerBytes, o.CleanBytesPerSecond, o.TidyInterval = 1<<16, 1<<40, time.Hour
+	e := mustOpen(t, o)
+	w := newWatcher()
+	l := mustLog(t, e, "t-0", LogOptions{Observer: w, SegmentBytes: 3000, IndexIntervalBytes: 300})
+	for i := range 160 {
+		appendAll(t, l, w, keyed(fmt.Sprint("key", i%30), strings.Repeat("x", 60+i%80), int64(i)))
+	}
+	awaitSealed(t, l)
+	set(t, l, func(o *LogOptions) { o.Compact, o.MinDirtyRatio = true, 0.01 })
+	var verified sync.WaitGroup
+	again := func() {
+		verified.Go(func() {
+			if found, err := e.Verify(nil); err != nil || len(found) > 0 {
+				t.Errorf("%v, %v", found, err)
+			}
+		})
+		for range 1000 { // as far as it comes
+			runtime.Gosched()
+		}
+	}
+	var each func()
+	each = func() {
+		again()
+		verify.Store(&each)
+	}
+	verify.Store(&each)
+	if err := l.compact(&compaction{}); err != nil {
+		t.Error(err)
+	}
+	verify.Store(nil)
+	verified.Wait()
+}
+
+// A side file that is damaged is found once; what it belongs to is checked without it from then on.
+func TestVerifyGoesOnWithoutASideFile(t *testing.T) {
+	mem := disk.NewMem()
+	e := mustOpen(t, smallOptions(mem, "/d"))
+	w := newWatcher()
+	l := mustLog(t, e, "t-0", LogOptions{Observer: w, SegmentBytes: 3000, IndexIntervalBytes: 300})
+	for i := range 60 {
+		appendAll(t, l, w, makeBatch(strings.Repeat("x", 300), 1, int64(i)))
+	}
+	awaitSealed(t, l)
+	flip := func(name string, at int64) {
+		t.Helper()
+		f, err := mem.Open("/d/t-0/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b [1]byte
+		if err := disk.ReadFull(f, b[:], at); err != nil {
+			t.Fatal(err)
+		}
+		b[0] ^= 1
+		if err := f.WriteVec([][]byte{b[:]}, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flip("00000000000000000000.index", 3)
+	for range 3 {
+		if found, err := e.Verify(nil); err != nil || len(found) > 0 {
+			t.Fatalf("a side file is harmed: %v, %v", found, err)
+		}
+	}
+	flip("00000000000000000000.log", 400)
+	if found, err := e.Verify(nil); err != nil || len(found) == 0 {
+		t.Fatalf("the segment is harmed: %v, %v", found, err)
 	}
 }
