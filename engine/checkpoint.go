@@ -23,7 +23,7 @@ func (e *Engine) checkpoints() {
 	again := time.NewTimer(0)
 	again.Stop()
 	for {
-		var a ask
+		var done chan error
 		select {
 		case <-e.stop:
 			return
@@ -35,13 +35,15 @@ func (e *Engine) checkpoints() {
 			}
 		case <-e.wake:
 		case <-again.C:
-		case a = <-e.asks:
+		case done = <-e.asks:
 		}
 		err := e.checkpoint(false)
 		if err != nil {
 			err = e.growthError(err)
 		}
-		a.answer(err)
+		if done != nil {
+			done <- err
+		}
 		switch {
 		case err == nil:
 		case errors.Is(err, ErrFull):
@@ -53,32 +55,12 @@ func (e *Engine) checkpoints() {
 	}
 }
 
-// ask is somebody who waits for a checkpoint. The zero one is nobody.
-type ask struct {
-	done chan error // buffered
-	undo func()     // may be nil
-}
-
-// answer says how it went. Where there was no checkpoint, undo comes first: the next one must not say what the caller gives up.
-func (a ask) answer(err error) {
-	if err != nil && a.undo != nil {
-		a.undo()
-	}
-	if a.done != nil {
-		a.done <- err
-	}
-}
-
 // checkpointNow waits for a checkpoint of the present state. The caller must not hold a log's lock.
-func (e *Engine) checkpointNow() error { return e.checkpointOr(nil) }
-
-// checkpointOr is checkpointNow; when there is no room for the checkpoint, undo is called before any other is written. It may take locks of
-// the engine and of logs.
-func (e *Engine) checkpointOr(undo func()) error {
-	a := ask{make(chan error, 1), undo}
+func (e *Engine) checkpointNow() error {
+	done := make(chan error, 1)
 	select {
-	case e.asks <- a:
-		return <-a.done
+	case e.asks <- done:
+		return <-done
 	case <-e.failed:
 		return e.Err()
 	case <-e.stop:
@@ -178,7 +160,7 @@ func (l *Log) state(clean bool) (s commit.LogState, d due) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s = commit.LogState{
-		ID: l.id, Name: l.name, Start: l.start, End: l.written, LSN: l.lsn, Cuts: l.cuts, Unlogged: l.opts().Durability != Fsync, Cutting: l.cutting,
+		ID: l.id, Name: l.name, Start: l.start, End: l.written, LSN: l.lsn, Cuts: l.cuts, Unlogged: l.opts().Durability != Fsync || l.unlogging, Cutting: l.cutting,
 		Compacted: l.compacted, Cleaned: l.cleaned,
 	}
 	least := int64(recapBytes)
@@ -249,7 +231,7 @@ func (x dirty) writeBack() error {
 
 func releaseAll(segs []*segment.Segment) {
 	for _, s := range segs {
-		_ = s.Release() // what counts is the error that came before
+		_ = s.Release() // closes what is only read, or an error came before
 	}
 }
 
@@ -282,8 +264,14 @@ func (l *Log) bury(segs []*segment.Segment) {
 // condemn has the files of segments removed after the next checkpoint.
 func (l *Log) condemn(segs []*segment.Segment) {
 	l.mu.Lock()
-	l.condemned = append(l.condemned, segs...)
+	closed := l.closed && len(l.parts) == 0
+	if !closed {
+		l.condemned = append(l.condemned, segs...)
+	}
 	l.mu.Unlock()
+	if closed { // dropped meanwhile; the files go with the folder
+		releaseAll(segs)
+	}
 }
 
 // remove removes files of the log, unless it was dropped: a new log of the same name may own them now. The last one who reads from

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,12 +50,12 @@ type Engine struct {
 	begun time.Time // Open, by the monotonic clock
 	clock steadyClock
 
-	wake    chan struct{} // a checkpoint would be good
-	asks    chan ask      // a checkpoint is waited for
-	count   counters      // for Stats
-	written atomic.Bool   // something was flushed since the last checkpoint
-	cares   chan *Log     // segments may be ready to be sealed
-	chores  chan func()   // short work beside appends: growing ahead, syncing at intervals
+	wake    chan struct{}   // a checkpoint would be good
+	asks    chan chan error // a checkpoint is waited for
+	count   counters        // for Stats
+	written atomic.Bool     // something was flushed since the last checkpoint
+	cares   chan *Log       // segments may be ready to be sealed
+	chores  chan func()     // short work beside appends: growing ahead, syncing at intervals
 	stop    chan struct{}
 	wg      sync.WaitGroup
 }
@@ -110,7 +111,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		o: o, begun: begin, lock: lock, ring: ring, io: how,
 		logs: map[string]*Log{}, known: map[uint64]commit.LogState{}, damaged: map[uint64]error{}, drops: map[uint64]commit.LSN{},
 		failed: make(chan struct{}), wake: make(chan struct{}, 1), stop: make(chan struct{}),
-		asks: make(chan ask), cares: make(chan *Log, maxChores), chores: make(chan func(), maxChores),
+		asks: make(chan chan error), cares: make(chan *Log, maxChores), chores: make(chan func(), maxChores),
 	}
 	e.SteadyTime() // the first look, so that a jump right after the start is seen
 	if err := e.begin(ctx); err != nil {
@@ -243,12 +244,14 @@ func (e *Engine) OpenLog(name string, o LogOptions) (*Log, error) {
 			return nil, err
 		}
 	}
-	if s, err = e.declare(s, o.Durability != Fsync); err != nil {
-		return nil, err
-	}
 	l := newLog(e, s, o)
 	if err := l.load(s); err != nil {
-		return nil, errors.Join(err, l.close())
+		return nil, errors.Join(e.loadError(err), l.close())
+	}
+	if o.Durability != Fsync && !s.Unlogged {
+		if err := e.unlog(s); err != nil {
+			return nil, errors.Join(err, l.close())
+		}
 	}
 	if err := e.publish(l, s); err != nil {
 		return nil, errors.Join(err, l.close())
@@ -256,20 +259,32 @@ func (e *Engine) OpenLog(name string, o LogOptions) (*Log, error) {
 	return l, nil
 }
 
-// declare has recovery know which way the batches of a log go, before the first one goes it. The log is not open.
-func (e *Engine) declare(s commit.LogState, unlogged bool) (commit.LogState, error) {
-	if s.Unlogged == unlogged {
-		return s, nil
+// loadError sorts what can go wrong when a log is opened: what is wrong with one log does not end the others.
+func (e *Engine) loadError(err error) error {
+	if syncFailed(err) {
+		return e.fail(err)
 	}
-	set := func(s commit.LogState) {
-		e.mu.Lock()
-		e.known[s.ID] = s
-		e.mu.Unlock()
+	return cmp.Or(asLack(err), err)
+}
+
+// unlog has a checkpoint say that the batches of a log go past the commit log: recovery must know before the first one does. (Of one that
+// does so no more it need not: reroute says why.)
+func (e *Engine) unlog(s commit.LogState) error {
+	s.Unlogged = true
+	e.know(s)
+	err := e.checkpointNow()
+	if err != nil {
+		s.Unlogged = false
+		e.know(s)
 	}
-	was := s
-	s.Unlogged = unlogged
-	set(s)
-	return s, e.checkpointOr(func() { set(was) })
+	return err
+}
+
+// know says that a log exists, and how it is while it is not open.
+func (e *Engine) know(s commit.LogState) {
+	e.mu.Lock()
+	e.known[s.ID] = s
+	e.mu.Unlock()
 }
 
 func (e *Engine) publish(l *Log, s commit.LogState) error {
@@ -329,15 +344,17 @@ func (e *Engine) create(name string, o *LogOptions) (s commit.LogState, err erro
 		err = fs.Rename(tmp, path.Join(e.o.Dir, name))
 	}
 	if err == nil {
-		err = fs.SyncDir(e.o.Dir)
+		if err = fs.SyncDir(e.o.Dir); err != nil { // nobody knows the log, and the name must be free for another attempt
+			if back := fs.Rename(path.Join(e.o.Dir, name), tmp); back != nil {
+				return s, e.fail(errors.Join(err, back))
+			}
+		}
 	}
 	if err != nil {
 		_ = removeAll(fs, tmp) // what is left, the next Open removes
 		return s, e.growthError(fmt.Errorf("create log %s: %w", name, err))
 	}
-	e.mu.Lock()
-	e.known[s.ID] = s // it exists, whatever becomes of opening it: to create it again over its folder would be the disk's failure
-	e.mu.Unlock()
+	e.know(s) // though it may not be opened now
 	return s, nil
 }
 

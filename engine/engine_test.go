@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -891,6 +892,41 @@ func TestTrimBesideCut(t *testing.T) {
 		}
 		if err := e.Close(); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// noDescriptor cannot open a folder to sync it, once.
+type noDescriptor struct {
+	disk.FS
+	folder string
+	lack   *atomic.Bool
+}
+
+func (d noDescriptor) SyncDir(name string) error {
+	if name == d.folder && d.lack.CompareAndSwap(true, false) {
+		return &fs.PathError{Op: "open", Path: name, Err: syscall.EMFILE}
+	}
+	return d.FS.SyncDir(name)
+}
+
+// A log that could not be created, or opened as soon as it was, for want of a descriptor to sync a folder, can be later.
+func TestCreateWithoutDescriptor(t *testing.T) {
+	for _, folder := range []string{"/d/0.new", "/d", "/d/t-0"} {
+		var lack atomic.Bool
+		mem := disk.NewMem()
+		o := smallOptions(noDescriptor{mem, folder, &lack}, "/d")
+		e := mustOpen(t, o)
+		lack.Store(true)
+		if _, err := e.OpenLog("t-0", LogOptions{}); !errors.Is(err, ErrFull) {
+			t.Fatalf("%s: %v, want ErrFull", folder, err)
+		}
+		w := newWatcher()
+		l := mustLog(t, e, "t-0", LogOptions{Observer: w})
+		appendAll(t, l, w, makeBatch("x", 3, 0))
+		o.FS = mem.Crash(rand.New(rand.NewPCG(1, 1)), 0)
+		if got := values(t, mustLog(t, mustOpen(t, o), "t-0", LogOptions{}), 0, 1000); len(got) != 3 {
+			t.Errorf("%s: %d records after a power cut, want 3", folder, len(got))
 		}
 	}
 }

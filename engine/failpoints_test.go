@@ -19,8 +19,8 @@ import (
 var fullSeed = flag.Uint64("full.seed", 0, "seed of TestFullNowAndThen; 0 draws one")
 
 // TestFullNowAndThen fills the disk to the last byte at any moment, also while the engine has only just begun, and gives the room back,
-// again and again: appends are refused whole or taken, the engine lives, everything that was acknowledged is read, and after each time
-// appends are taken again (E5).
+// again and again, while logs are made and their durability changes: all of that is refused whole or done, the engine lives, everything that
+// was acknowledged is read, and after each time appends are taken again (E5). In the end it is closed, or killed on a full disk.
 func TestFullNowAndThen(t *testing.T) {
 	seed := *fullSeed
 	if seed == 0 {
@@ -59,27 +59,46 @@ func fullOnce(rng *rand.Rand) (refused int, err error) {
 		*Log
 		w      *watcher
 		values []string
+		change chan error // of a SetOptions on its way; appends wait for it, and it may wait for room
 	}
 	var logs []*log
+	options := func(w *watcher) LogOptions {
+		return LogOptions{Observer: w, SegmentBytes: 1 << 20, Durability: []Durability{Fsync, Fsync, PageCache, Interval}[rng.IntN(4)], FlushInterval: time.Second}
+	}
+	change := func(l *log) {
+		o := options(nil)
+		l.change = make(chan error, 1)
+		go func() { l.change <- l.SetOptions(o) }()
+	}
+	changed := func(l *log) error {
+		if l.change == nil {
+			return nil
+		}
+		err := <-l.change
+		if l.change = nil; err != nil && !errors.Is(err, ErrFull) {
+			return fmt.Errorf("SetOptions: %w", err)
+		}
+		return nil
+	}
 	fill := func(full bool) { p.Set(disk.Fault{Full: full}) }
 	fill(rng.IntN(2) == 0)
-	for range 3 {
-		// append takes a batch, or is refused for lack of room.
-		add := func(l *log, bytes int) error {
-			value := fmt.Sprintf("%d-%s", len(l.values), strings.Repeat("x", bytes))
-			var b batch.Builder
-			b.Add(time.UnixMilli(1), nil, []byte(value))
-			at, err := l.Append(b.Batch(), 0, nil)
-			if err == nil {
-				l.values = append(l.values, fmt.Sprintf("%d=%s", at.Base, value))
-			}
-			return err
+	// add takes a batch, or is refused for lack of room.
+	add := func(l *log, bytes int) error {
+		value := fmt.Sprintf("%d-%s", len(l.values), strings.Repeat("x", bytes))
+		var b batch.Builder
+		b.Add(time.UnixMilli(1), nil, []byte(value))
+		at, err := l.Append(b.Batch(), 0, nil)
+		if err == nil {
+			l.values = append(l.values, fmt.Sprintf("%d=%s", at.Base, value))
 		}
+		return err
+	}
+	for range 3 {
 		for range 1 + rng.IntN(80) {
 			switch n := rng.IntN(12); {
 			case n == 0 || len(logs) == 0:
 				w := newWatcher()
-				l, err := e.OpenLog(fmt.Sprintf("t-%d", len(logs)), LogOptions{Observer: w, SegmentBytes: 1 << 20})
+				l, err := e.OpenLog(fmt.Sprintf("t-%d", len(logs)), options(w))
 				switch {
 				case err == nil:
 					logs = append(logs, &log{Log: l, w: w})
@@ -95,7 +114,18 @@ func fullOnce(rng *rand.Rand) (refused int, err error) {
 					return refused, fmt.Errorf("checkpoint: %w", err)
 				}
 			default:
-				err := add(logs[rng.IntN(len(logs))], rng.IntN(12_000))
+				l := logs[rng.IntN(len(logs))]
+				if l.change != nil && len(l.change) == 0 {
+					continue
+				}
+				if err := changed(l); err != nil {
+					return refused, err
+				}
+				if n == 3 {
+					change(l)
+					continue
+				}
+				err := add(l, rng.IntN(12_000))
 				if errors.Is(err, ErrFull) {
 					refused++
 				} else if err != nil {
@@ -105,6 +135,9 @@ func fullOnce(rng *rand.Rand) (refused int, err error) {
 		}
 		fill(false)
 		for _, l := range logs {
+			if err := changed(l); err != nil {
+				return refused, err
+			}
 			if err := add(l, 20_000); err != nil {
 				return refused, fmt.Errorf("Append with room again: %w", err)
 			}
@@ -120,16 +153,36 @@ func fullOnce(rng *rand.Rand) (refused int, err error) {
 			return refused, err
 		}
 	}
-	if err := e.Close(); err != nil {
-		return refused, fmt.Errorf("Close: %w", err)
+	if rng.IntN(2) == 0 {
+		if err := e.Close(); err != nil {
+			return refused, fmt.Errorf("Close: %w", err)
+		}
+	} else {
+		if err := e.checkpointNow(); err != nil { // the commit log need not wait for one on the full disk
+			return refused, err
+		}
+		fill(true)
+		for _, l := range logs[:min(len(logs), 3)] {
+			change(l)
+			if err := changed(l); err != nil {
+				return refused, err
+			}
+			if err := add(l, 100); err != nil && !errors.Is(err, ErrFull) {
+				return refused, fmt.Errorf("Append: %w", err)
+			}
+			if err := l.w.wait(batch.Offset(len(l.values))); err != nil {
+				return refused, fmt.Errorf("flush: %w", err)
+			}
+		}
+		o.FS, o.Failpoints = mem.Crash(rng, 1), nil
 	}
-	e, err = Open(context.Background(), o)
+	e2, err := Open(context.Background(), o)
 	if err != nil {
 		return refused, err
 	}
-	defer func() { _ = e.Close() }()
+	defer func() { _ = e2.Close() }()
 	for _, l := range logs {
-		again, err := e.OpenLog(l.name, LogOptions{})
+		again, err := e2.OpenLog(l.name, LogOptions{})
 		if err != nil {
 			return refused, err
 		}

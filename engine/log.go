@@ -55,6 +55,7 @@ type Log struct {
 	recent     tail.Recent
 	rolling    bool // the last segment takes no more
 	rerouting  bool // SetOptions changes the committer: appends wait
+	unlogging  bool // the next checkpoint is to say that batches may go past the commit log
 	growAsked  bool // a chore is under way that makes room
 	closed     bool
 	dropped    bool
@@ -400,12 +401,22 @@ func (e *Engine) growthError(err error) error {
 		return err
 	case syncFailed(err): // whatever its reason: nothing more may be believed (disk.D3)
 		return e.fail(err)
+	}
+	if lack := asLack(err); lack != nil {
+		return lack
+	}
+	return e.fail(err)
+}
+
+// asLack is ErrFull for an error that is a lack of room, descriptors or memory; nil for another.
+func asLack(err error) error {
+	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOMEM):
 		return fmt.Errorf("%w: %w; raise the limit of open files", ErrFull, err)
 	}
-	return e.fail(err)
+	return nil
 }
 
 // syncFailed says that an error is that of a sync.

@@ -9,8 +9,8 @@ import (
 // SetOptions changes the options of an open log, beside appends and reads. All may change but Observer and Reserve, which stay as
 // they were. A size, an age or a policy counts from the next append, or the next look that the engine takes at all logs; an index
 // interval from the next segment on. A batch is acknowledged by the durability that it was appended under. A change between Fsync
-// and the others flushes what there is, and writes a checkpoint: appends wait for that, and where there is no room for it the options stay as
-// they were. Errors: ErrFull, ErrFailed, ErrClosed.
+// and the others flushes what there is, and writes a checkpoint: appends wait for that. After an error nothing has changed. Errors: ErrFull
+// (no room for the checkpoint), ErrFailed, ErrClosed.
 func (l *Log) SetOptions(o LogOptions) error {
 	l.setting.Lock()
 	defer l.setting.Unlock()
@@ -41,6 +41,10 @@ func (l *Log) setOptions(o *LogOptions) error {
 // reroute changes the committer. No batch is in either of them while it does: recovery must know by a checkpoint which way
 // batches went before the first one goes it, and the order of a log is that of one committer (E2). It does not hold growing,
 // which a checkpoint may need.
+//
+// The checkpoint comes before the change, both ways, and says that the log is one of those that go past the commit log. For what follows
+// that is right of a log of either kind: all of it so far is durable in the segments, and of an Fsync log they hold nothing that the commit
+// log does not know. So it does not matter whether a checkpoint that failed is on the disk.
 func (l *Log) reroute(o *LogOptions) error {
 	l.mu.Lock()
 	l.rerouting = true
@@ -63,11 +67,23 @@ func (l *Log) reroute(o *LogOptions) error {
 	if err := l.writeOut(); err != nil {
 		return err
 	}
-	was := l.opts()
+	l.setUnlogging(true)
+	err := l.e.checkpointNow()
+	l.setUnlogging(false)
+	if err != nil {
+		return err
+	}
 	if err := l.setOptions(o); err != nil {
 		return err
 	}
-	return l.e.checkpointOr(func() { _ = l.setOptions(was) }) // a log that is closed has no use for either
+	l.e.wantCheckpoint() // it says what the log is now
+	return nil
+}
+
+func (l *Log) setUnlogging(on bool) {
+	l.mu.Lock()
+	l.unlogging = on
+	l.mu.Unlock()
 }
 
 // passed waits until a committer's goroutine has done with the log: it told the observer of the last group before it had. A trim to

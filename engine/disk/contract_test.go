@@ -82,6 +82,7 @@ func TestNames(t *testing.T) {
 			"list nothing":         {second(fsys.ReadDir(at("none"))), fs.ErrNotExist},
 			"remove nothing":       {fsys.Remove(at("none")), fs.ErrNotExist},
 			"remove a full folder": {fsys.Remove(at("sub")), syscall.ENOTEMPTY},
+			"rename onto a folder": {fsys.Rename(at("sub/deep"), at("sub")), fs.ErrExist},
 			"rename nothing":       {fsys.Rename(at("none"), at("x")), fs.ErrNotExist},
 			"rename to a folder":   {fsys.Rename(at("sub/deep"), at("sub")), fs.ErrExist},
 			"folder below a file":  {fsys.MkdirAll(at("a/x")), syscall.ENOTDIR},
