@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestRegularExpressions has Kafka's Java consumer subscribe by expressions that the broker evaluates. The consumer is told ids of topics,
-// and asks for their names itself.
+// TestRegularExpressions has Kafka's Java consumer subscribe by expressions that the broker evaluates, and by some that it evaluates itself. It is
+// told ids of topics, and asks for their names itself.
 func TestRegularExpressions(t *testing.T) {
 	jars := requireJars(t, "kafka-4")
 	classes, err := compileJava(t.Context(), jars, "Pattern.java")
@@ -27,6 +27,8 @@ func TestRegularExpressions(t *testing.T) {
 		{`\Qrx.c\E`, "[rx.c]"},
 		{"[", "InvalidRegularExpression"},
 		{"rx-(?=a)", "InvalidRegularExpression"},
+		{"client:rx-(?=a).*", "[rx-a, rx-ab]"},
+		{"later:rx-later", "[rx-later]"}, // the group has a member that reads nothing
 	} {
 		args, want = append(args, c.expression), append(want, c.want)
 	}

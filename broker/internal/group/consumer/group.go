@@ -133,7 +133,7 @@ func (g *Group) check(e Heartbeat) error {
 		return bad("RebalanceTimeoutMs must be given when joining")
 	case e.Epoch == JoinEpoch && len(e.Owned) > 0:
 		return bad("TopicPartitions must be empty when joining")
-	case e.Epoch == JoinEpoch && len(e.Topics) == 0 && (e.Regex == nil || *e.Regex == ""):
+	case e.Epoch == JoinEpoch && !e.TopicsTold && e.Regex == nil: // told of none is a member that waits for its first topic
 		return bad("SubscribedTopicNames or SubscribedTopicRegex must be given when joining")
 	case e.Assignor != nil && *e.Assignor != "" && !slices.Contains(g.assignors, *e.Assignor):
 		return fmt.Errorf("%w: %q; there are %s", ErrUnsupportedAssignor, *e.Assignor, strings.Join(g.assignors, ", "))

@@ -111,7 +111,7 @@ func TestRefusals(t *testing.T) {
 	for why, e := range map[string]Heartbeat{
 		"no rebalance timeout": with(full("a", 0), func(e *Heartbeat) { e.RebalanceMs = -1 }),
 		"owns when joining":    full("a", 0, parts(1)...),
-		"no subscription":      with(full("a", 0), func(e *Heartbeat) { e.Topics = nil }),
+		"no subscription":      with(full("a", 0), func(e *Heartbeat) { e.Topics, e.TopicsTold = nil, false }),
 		"no name in version 1": with(full("", 0), func(e *Heartbeat) { e.MustNameSelf = true }),
 		"no name":              beat("", 4),
 		"leaves for a while":   beat("a", LeaveStaticEpoch),
@@ -137,6 +137,26 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	b.refused(full("made", 0, parts(0)...), ErrInvalidRequest)
+}
+
+// A consumer that matches names itself joins with none as long as no topic has such a name.
+func TestAMemberMayWaitForItsFirstTopic(t *testing.T) {
+	for why, change := range map[string]func(*Heartbeat){
+		"no topic":         func(e *Heartbeat) { e.Topics = nil },
+		"no expression":    func(e *Heartbeat) { e.Topics, e.TopicsTold, e.Regex = nil, false, new(string) },
+		"neither of them":  func(e *Heartbeat) { e.Topics, e.Regex = nil, new(string) },
+		"one that is gone": func(e *Heartbeat) { e.Topics = []string{"gone"} },
+	} {
+		b := newBench(t)
+		e := full("a", 0)
+		change(&e)
+		if a := b.ok(e); a.Epoch != 1 || !a.Told || len(a.Assigned) != 0 || b.g.State() != Stable {
+			t.Errorf("%s: %+v %v", why, a, b.g.State())
+		}
+		if a := b.ok(full("a", 1)); a.Epoch != 2 || len(a.Assigned) != 4 {
+			t.Errorf("%s, then one: %+v", why, a)
+		}
+	}
 }
 
 func TestALostEpochIsToldAgain(t *testing.T) {
