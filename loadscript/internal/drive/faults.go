@@ -114,11 +114,11 @@ func (s *scenario) strike(ctx context.Context) (heal func(), err error) {
 			engine.Nets = append(engine.Nets, n)
 		}
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { engine.Run(ctx, s.plan.Faults, end) })
 	return func() {
-		cancel()
+		cancel(fault.ErrEnd)
 		wg.Wait()
 		client.Close()
 	}, nil

@@ -40,6 +40,10 @@ type Engine struct {
 	Seeds   []string                                                       // host:port by which clients may know brokers too
 }
 
+// ErrEnd is the cause with which Run's ctx ends when the load has ended, and not for an interrupt: a fault whose moment had come and
+// that could not begin until then was not applied.
+var ErrEnd = errors.New("the load has ended")
+
 // Limits of what a beat may take. A cluster may have no leader for a while, more so when faults follow close upon each other.
 const (
 	resolveLimit = 20 * time.Second
@@ -73,8 +77,11 @@ func (e *Engine) beat(ctx context.Context, b Beat) {
 		e.Event(failed)("")
 	}
 	victims, err := e.resolve(ctx, b)
-	if ctx.Err() != nil {
-		return // the run ended while it waited for a leader: the fault never began
+	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), ErrEnd) {
+		return // the run was interrupted while it waited for a leader: the fault never began
+	}
+	if ctx.Err() != nil && err == nil {
+		err = ErrEnd
 	}
 	if err != nil {
 		fail("its target could not be found", err)
@@ -130,6 +137,9 @@ func (e *Engine) resolve(ctx context.Context, b Beat) (Victims, error) {
 			}
 		}
 		if e.Clock.Sleep(limit, retryEvery) != nil {
+			if ctx.Err() != nil {
+				return Victims{}, fmt.Errorf("until the load ended: %w", err)
+			}
 			return Victims{}, fmt.Errorf("after %s: %w", resolveLimit, err)
 		}
 	}

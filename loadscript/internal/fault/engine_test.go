@@ -238,6 +238,29 @@ func TestWaitsForALeader(t *testing.T) {
 		55s  the end`)
 }
 
+// A fault that waits for its target when the load ends was not applied; one that an interrupt ends is nobody's mistake (F3).
+func TestTheEndIsTooEarly(t *testing.T) {
+	for _, c := range []struct {
+		cause error
+		want  string
+	}{
+		{ErrEnd, `
+		15s  pause controller() of ""; its target could not be found: until the load ended: nobody to strike: there is no controller() now
+		15s  the end`},
+		{context.Canceled, "15s  the end"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h := &story{clock: pace.NewWall()}
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer time.AfterFunc(15*s, func() { cancel(c.cause) }).Stop()
+			e := Engine{Clock: h.clock, Seed: 1, Look: h.look, Event: h.event, Control: h, Members: h.members}
+			e.Run(ctx, []plan.Fault{{Kind: "pause", Targets: []plan.Target{{Kind: "controller"}}, At: 10 * s, Duration: s}}, 100*s)
+			h.tell("the end")
+			expectStory(t, h.lines, c.want)
+		})
+	}
+}
+
 // What cannot be applied is an event with an error, and what was half done is healed (F3, F4).
 func TestFailures(t *testing.T) {
 	no := errors.New("permission denied")

@@ -36,6 +36,10 @@ func TestCheckOn(t *testing.T) {
 		"a clock of theirs":      {Scenario{Faults: []Fault{at("clock_skew", leader)}}, theirs, "cannot be applied to the brokers of --brokers: it needs a StreamBus broker that the run starts itself"},
 		"one choice of several":  {Scenario{Faults: []Fault{{Kind: "random", Choices: []Fault{at("latency", leader), at("kill", leader)}}}}, theirs, "fault.kill"},
 		"an unknown role":        {Scenario{Faults: []Fault{at("kill", Target{Kind: "controller"})}}, one, "target.controller"},
+		"no such broker":         {Scenario{Faults: []Fault{at("latency", Target{Kind: "broker", ID: 9})}}, one, "target.broker(9) cannot be found on one StreamBus broker: its only one has id 1"},
+		"nor of three":           {Scenario{Faults: []Fault{at("latency", Target{Kind: "broker"})}}, ours, "they have ids 1 to 3"},
+		"the third of three":     {Scenario{Faults: []Fault{at("latency", Target{Kind: "broker", ID: 3})}}, ours, ""},
+		"who knows of theirs":    {Scenario{Faults: []Fault{at("latency", Target{Kind: "broker", ID: 9})}}, theirs, ""},
 		"three of StreamBus":     {Scenario{Cluster: &Local{Brokers: 3}}, one, "StreamBus does not replicate yet"},
 		"three of three":         {Scenario{Cluster: &Local{Brokers: 3}}, ours, ""},
 	} {

@@ -389,6 +389,14 @@ func (c *checker) possible(f *Fault, a Ability) {
 				`fault.partition([target.client("produce:orders")], …) cuts a client off on any cluster; `+a.Instead)
 			continue
 		}
+		if t.Kind == "broker" && a.Brokers > 0 && (t.ID < 1 || t.ID > a.Brokers) {
+			have := "its only one has id 1"
+			if a.Brokers > 1 {
+				have = fmt.Sprintf("they have ids 1 to %d", a.Brokers)
+			}
+			c.add(t.Pos, "", fmt.Sprintf("target.broker(%d) cannot be found on %s: %s", t.ID, a.Name, have), "target.broker(1)")
+			continue
+		}
 		if !slices.Contains(a.Roles, t.Kind) {
 			c.add(t.Pos, "", fmt.Sprintf("target.%s cannot be found on %s", t.Kind, a.Name), a.Instead)
 		}
