@@ -11,7 +11,7 @@ const (
 	ExitPass        ExitCode = 0   // every threshold and every invariant held
 	ExitInternal    ExitCode = 1   // loadscript itself failed
 	ExitUnreachable ExitCode = 94  // the cluster could not be reached, or a fault could not be applied
-	ExitInvalid     ExitCode = 95  // the measurement is invalid: the numbers say more about the generator than the broker
+	ExitInvalid     ExitCode = 95  // the measurement is invalid: the generator was the limit, or a fault did not come about
 	ExitInvariant   ExitCode = 96  // records were lost, repeated, reordered or changed: the worst, it wins
 	ExitThreshold   ExitCode = 99  // a threshold failed
 	ExitConfig      ExitCode = 104 // bad flags or configuration
@@ -27,7 +27,7 @@ var exitDocs = []struct {
 }{
 	{ExitPass, "passed: every threshold and every invariant held"},
 	{ExitUnreachable, "the cluster could not be reached"},
-	{ExitInvalid, "the measurement is invalid: the generator, not the broker, was the limit"},
+	{ExitInvalid, "the measurement is invalid: loadscript was the limit, or a fault did not come about"},
 	{ExitInvariant, "an invariant was violated: records lost, repeated, reordered or changed (wins over all others)"},
 	{ExitThreshold, "a threshold failed"},
 	{ExitConfig, "bad flags or configuration"},

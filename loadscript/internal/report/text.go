@@ -122,7 +122,7 @@ func (t *text) scenario(s *Scenario) {
 	}
 	if !s.Validity.Valid {
 		t.line("")
-		t.line("  %s", t.paint.bad("INVALID MEASUREMENT: the numbers below say more about the generator than about the broker"))
+		t.line("  %s", t.paint.bad("INVALID MEASUREMENT: the numbers below are not what the plan asked to measure"))
 	}
 	t.line("")
 	t.totals(s)
