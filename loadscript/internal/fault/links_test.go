@@ -78,14 +78,23 @@ func (b *bench) produce(t *testing.T) {
 	}
 }
 
-// run applies one fault while the client produces, and gives the one event.
+// run applies one fault while the client produces, and gives the events. One without a duration lasts until the records are through.
 func (b *bench) run(t *testing.T, f plan.Fault, want int) []report.Event {
 	t.Helper()
 	b.produce(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	through := f.Duration == 0
+	if through {
+		f.Duration = time.Hour
+	}
 	done := make(chan struct{})
-	go func() { defer close(done); b.engine.Run(t.Context(), []plan.Fault{f}, time.Hour) }()
+	go func() { defer close(done); b.engine.Run(ctx, []plan.Fault{f}, time.Hour) }()
 	<-b.began
 	b.produce(t)
+	if through {
+		cancel()
+	}
 	<-done
 	if len(b.events) != want {
 		t.Fatalf("%d events, want %d: %+v", len(b.events), want, b.events)
@@ -99,11 +108,11 @@ func TestLinkFaultsAreSeen(t *testing.T) {
 		target string
 		detail []string
 	}{
-		{plan.Fault{Kind: "latency", Targets: []plan.Target{{Kind: "brokers"}}, Delay: 20 * time.Millisecond, Duration: 400 * time.Millisecond}, "broker 2", []string{"pings took from ", "over 3 links"}},
+		{plan.Fault{Kind: "latency", Targets: []plan.Target{{Kind: "brokers"}}, Delay: 20 * time.Millisecond, Duration: 2 * time.Second}, "broker 2", []string{"pings took from ", "over 3 links"}},
 		{plan.Fault{Kind: "partition", Targets: leader, Symmetric: true, Duration: 500 * time.Millisecond}, "broker", []string{"no ping came through"}},
 		{plan.Fault{Kind: "partition", Targets: []plan.Target{{Kind: "client", Flow: "produce:orders"}}, Duration: 500 * time.Millisecond}, "client produce:orders", []string{"no ping came through", "3 links"}},
-		{plan.Fault{Kind: "bandwidth", Targets: []plan.Target{{Kind: "brokers"}}, Bandwidth: 1e5, Duration: 400 * time.Millisecond}, "broker 0", []string{"frames, "}},
-		{plan.Fault{Kind: "packet_loss", Targets: []plan.Target{{Kind: "brokers"}}, Loss: 0.5, Duration: 400 * time.Millisecond}, "broker 1", []string{" stalls"}},
+		{plan.Fault{Kind: "bandwidth", Targets: []plan.Target{{Kind: "brokers"}}, Bandwidth: 1e5}, "broker 0", []string{"frames, "}},
+		{plan.Fault{Kind: "packet_loss", Targets: []plan.Target{{Kind: "brokers"}}, Loss: 0.5}, "broker 1", []string{" stalls"}},
 	} {
 		t.Run(c.fault.Kind+" "+c.fault.Targets[0].Kind, func(t *testing.T) {
 			t.Parallel()
