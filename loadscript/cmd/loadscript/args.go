@@ -70,7 +70,11 @@ func splitArgs(flags *pflag.FlagSet, args []string) (commandLine, error) {
 		}
 	}
 	if err := flags.Parse(known); err != nil {
-		return cl, usagef("%s", strconvTail.ReplaceAllString(err.Error(), ": want a whole number"))
+		want := ": want a whole number"
+		if strings.Contains(err.Error(), "strconv.ParseBool") {
+			want = ": want true or false"
+		}
+		return cl, usagef("%s", strconvTail.ReplaceAllString(err.Error(), want))
 	}
 	return cl, nil
 }
@@ -96,6 +100,9 @@ func scriptArgs(flags *pflag.FlagSet, args []string) map[int]bool {
 
 // flagWords says whether the first argument is a known flag and how many arguments it takes up with its value.
 func flagWords(flags *pflag.FlagSet, args []string) (words int, known bool, err error) {
+	if args[0] == "-" {
+		return 0, false, nil
+	}
 	name, _, hasValue := strings.Cut(strings.TrimLeft(args[0], "-"), "=")
 	var f *pflag.Flag
 	if strings.HasPrefix(args[0], "--") {

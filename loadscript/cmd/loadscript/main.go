@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/streambus/streambus/loadscript/internal/plan"
 	"github.com/streambus/streambus/loadscript/internal/script"
@@ -30,6 +31,10 @@ func mainCode() plan.ExitCode {
 	return execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
 }
 
+// doubled is how close a second signal must follow to be the first one again: timeout(1) sends each to its child and then to the
+// group that the child is in.
+const doubled = 100 * time.Millisecond
+
 // errSignal is why the context ends.
 var errSignal = errors.New("stopped by a signal")
 
@@ -42,15 +47,20 @@ func onSignals(parent context.Context) (context.Context, func()) {
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		for n := 0; ; n++ {
+		var first time.Time
+		for {
 			select {
 			case <-done:
 				return
 			case <-signals:
-				if n > 0 {
+				if !first.IsZero() {
+					if time.Since(first) < doubled {
+						continue
+					}
 					fmt.Fprintln(os.Stderr, "loadscript: stopped at once by a second signal: of a run there is no report and nothing is verified, its folder has the series so far")
 					os.Exit(int(plan.ExitKilled))
 				}
+				first = time.Now()
 				cancel(errSignal)
 			}
 		}
