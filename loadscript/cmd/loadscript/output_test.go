@@ -145,6 +145,9 @@ func TestRepeatAndCompare(t *testing.T) {
 	if err := json.NewDecoder(&out).Decode(&group); err != nil || len(group.Runs) != 2 || len(group.Rows) == 0 {
 		t.Errorf("%v: %+v", err, group)
 	}
+	if n := strings.Count(errs.String(), "run 2 of 2  PASS"); n != 2 {
+		t.Errorf("%d times the run and its verdict on a line: %s", n, errs.String())
+	}
 	if n := strings.Count(errs.String(), "PASS"); n != 4 {
 		t.Errorf("%d lines of runs: %s", n, errs.String())
 	}
@@ -191,5 +194,17 @@ func TestABTakesTurns(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "produce.latency.p50") || !strings.Contains(out.String(), comparePage) {
 		t.Errorf("no comparison:\n%s", out.String())
+	}
+}
+
+// What a run tells on its way does not follow its number on the same line.
+func TestRunsThatTalk(t *testing.T) {
+	var out, errs bytes.Buffer
+	m := &manyRuns{repeat: 1}
+	if code := m.run(t.Context(), tinyPlan(), runOptions{Brokers: fakeCluster(t), Out: t.TempDir(), Format: "text", Stdout: &out, Stderr: &errs}); code != plan.ExitPass {
+		t.Fatalf("exit code %d\n%s%s", code, out.String(), errs.String())
+	}
+	if !strings.HasPrefix(out.String(), "run 1 of 1\nPASS") || !strings.Contains(errs.String(), "tiny: ") {
+		t.Errorf("%s%s", out.String(), errs.String())
 	}
 }

@@ -84,7 +84,11 @@ func (m *manyRuns) run(ctx context.Context, p *plan.Plan, opts runOptions) plan.
 			}
 			groups[j] = filepath.Join(root, s.name)
 			one.Streambus, one.Out = s.binary, filepath.Join(groups[j], strconv.Itoa(i+1))
-			fmt.Fprintf(one.Stdout, "run %d of %d  ", i*len(sides)+j+1, m.repeat*len(sides))
+			end := "  "
+			if !opts.Quiet { // the run itself has more to say before its verdict
+				end = "\n"
+			}
+			fmt.Fprintf(one.Stdout, "run %d of %d%s", i*len(sides)+j+1, m.repeat*len(sides), end)
 			c := runPlan(ctx, p, one)
 			code = plan.Worse(code, c)
 			if _, err := os.Stat(filepath.Join(one.Out, "results.json")); err != nil {

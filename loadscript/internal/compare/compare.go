@@ -107,7 +107,7 @@ func comparePair(a, b *Group, ia, ib GroupInfo, margin float64) Pair {
 		}
 	}
 	judge(p.Rows, margin)
-	p.Warnings = warnings(a, b, ia, ib)
+	p.Warnings = warnings(a, b, ia, ib, p.Rows)
 	return p
 }
 
@@ -244,11 +244,13 @@ func (c *Comparison) Regressed() (rows []Row) {
 }
 
 // warnings are what weakens the comparison.
-func warnings(a, b *Group, ia, ib GroupInfo) (list []string) {
+func warnings(a, b *Group, ia, ib GroupInfo, rows []Row) (list []string) {
 	n, m := len(a.Runs), len(b.Runs)
 	switch {
 	case n < 2 || m < 2:
 		list = append(list, "one run on a side shows no noise, so nothing can be said about whether a difference is real: `loadscript run --repeat 10`, or `--ab`")
+	case slices.ContainsFunc(rows, func(r Row) bool { return r.Outcome == TooFew }):
+		list = append(list, fmt.Sprintf("with %d and %d runs no change can be told from chance, however large, for so many metrics are looked at; 10 of each is the usual number", n, m))
 	case n < 10 || m < 10:
 		list = append(list, fmt.Sprintf("%d and %d runs see only large changes; 10 of each is the usual number, and they must not be repeated until something turns out significant", n, m))
 	}

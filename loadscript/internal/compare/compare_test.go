@@ -140,7 +140,7 @@ func TestOneRunSaysNothing(t *testing.T) { // C1
 
 func TestFewRunsAreTooFew(t *testing.T) {
 	c := Compare(groups(3, .03, 3, 1), DefaultMargin)
-	if r := rowOf(t, c, "produce.latency.p99"); r.Outcome != TooFew || r.Seen != nil {
+	if r := rowOf(t, c, "produce.latency.p99"); r.Outcome != TooFew || r.Seen != nil || !strings.Contains(strings.Join(c.Pairs[0].Warnings, "\n"), "no change can be told from chance") {
 		t.Errorf("%+v", r)
 	}
 }
