@@ -463,3 +463,38 @@ func TestVerifyGoesOnWithoutASideFile(t *testing.T) {
 		t.Fatalf("the segment is harmed: %v, %v", found, err)
 	}
 }
+
+// TestASealIsNotForgottenOverACut: a segment that was to be sealed while appends were kept out is sealed when they are let in again, not at
+// the next look at all logs.
+func TestASealIsNotForgottenOverACut(t *testing.T) {
+	o := smallOptions(disk.NewMem(), "/d")
+	o.TidyInterval = time.Hour
+	e := mustOpen(t, o)
+	w := newWatcher()
+	l, other := mustLog(t, e, "t-0", LogOptions{Observer: w, SegmentBytes: 500}), mustLog(t, e, "t-1", LogOptions{})
+	looked := func() { // until whatever was asked for before has been looked at
+		e.cares <- other
+		for len(e.cares) > 0 {
+			runtime.Gosched()
+		}
+	}
+	l.sealing.Lock() // nothing is sealed yet
+	for range 2 {
+		appendAll(t, l, w, makeBatch(strings.Repeat("x", 400), 1, 0))
+	}
+	if err := l.writeOut(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.quiesce(0); err != nil {
+		t.Fatal(err)
+	}
+	l.sealing.Unlock()
+	looked()
+	l.resume()
+	looked()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.parts) != 2 || !l.parts[0].seg.Sealed() {
+		t.Errorf("the first of %d segments is not sealed", len(l.parts))
+	}
+}

@@ -160,6 +160,7 @@ func (l *Log) resume() {
 	l.mu.Lock()
 	l.rolling = false
 	l.mu.Unlock()
+	l.e.care(l) // whoever looked for segments to seal meanwhile saw none
 }
 
 // cut is a place to cut at: byte pos of a segment, before the batch that begins at end. A nil seg is nothing to do.
