@@ -44,9 +44,6 @@ func (b *Builder) Add(at time.Time, key, value []byte, headers ...Header) {
 	b.count++
 }
 
-// Len is the number of records added since the last Batch.
-func (b *Builder) Len() int { return int(b.count) }
-
 // Batch seals what was added and starts anew; nil when nothing was. Offsets start at 0 and the epoch is NoEpoch until the
 // log stamps them. The caller owns the bytes.
 func (b *Builder) Batch() Batch {

@@ -62,15 +62,3 @@ func (s *Schedule) Pop() {
 	}
 	s.next = s.first + s.step*float64(s.index) // not += : no drift over a 24-hour soak
 }
-
-// Rest is how many records are left; for Poisson arrivals it draws them, so the schedule is exhausted afterwards.
-func (s *Schedule) Rest() int64 {
-	var n int64
-	for {
-		if _, ok := s.Peek(); !ok {
-			return n
-		}
-		s.Pop()
-		n++
-	}
-}
