@@ -418,17 +418,8 @@ func (s *scenario) readBack(ctx context.Context, f *field, ends []int64) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
-	next, left := map[int32]kgo.Offset{}, 0
-	position := make([]int64, f.partitions)
-	for p := range f.partitions {
-		position[p] = max(starts[p], f.begin[p])
-		if position[p] >= ends[p] {
-			reader.Complete(p)
-			continue
-		}
-		next[p] = kgo.NewOffset().At(position[p])
-		left++
-	}
+	next, position := unread(f, reader, starts, ends)
+	left := len(next)
 	if left == 0 {
 		return nil
 	}
@@ -473,4 +464,19 @@ func (s *scenario) readBack(ctx context.Context, f *field, ends []int64) error {
 		}
 	}
 	return nil
+}
+
+// unread is where each partition is to be read from that is not at its end there: as an offset for the client, and as a number, which the
+// others have too. Those are complete.
+func unread(f *field, reader *ledger.Reader, starts, ends []int64) (next map[int32]kgo.Offset, position []int64) {
+	next, position = map[int32]kgo.Offset{}, make([]int64, f.partitions)
+	for p := range f.partitions {
+		position[p] = max(starts[p], f.begin[p])
+		if position[p] >= ends[p] {
+			reader.Complete(p)
+			continue
+		}
+		next[p] = kgo.NewOffset().At(position[p])
+	}
+	return next, position
 }
