@@ -328,6 +328,35 @@ func TestOffsetForTime(t *testing.T) {
 	}
 }
 
+// A consumer sent to an offset that was trimmed would be told that it is out of range, and might begin at the end.
+func TestOffsetForTimeFindsNothingThatWasTrimmed(t *testing.T) {
+	e := mustOpen(t, smallOptions(disk.NewMem(), "/d"))
+	w := newWatcher()
+	l := mustLog(t, e, "t-0", LogOptions{Observer: w, SegmentBytes: 400})
+	for _, ms := range []int64{500, 100, 90, 80, 70, 600, 60} { // three records each; a segment has a few of them
+		appendAll(t, l, w, makeBatch("v", 3, ms))
+	}
+	if len(l.parts) < 2 || l.parts[1].seg.Base > 15 {
+		t.Fatalf("600 is in the first of %d segments", len(l.parts))
+	}
+	for _, c := range []struct {
+		start batch.Offset
+		ms    int64
+		want  batch.Offset // -1: none
+	}{{0, 400, 0}, {1, 400, 1}, {2, 501, 2}, {2, 502, 2}, {3, 400, 15}, {4, 101, 4}, {5, 101, 5}, {6, 101, 15}, {16, 600, 16}, {18, 600, -1}} {
+		if err := l.Trim(c.start); err != nil {
+			t.Fatal(err)
+		}
+		got, ok, err := l.OffsetForTime(c.ms)
+		if !ok {
+			got.Offset = -1
+		}
+		if err != nil || got.Offset != c.want {
+			t.Errorf("from %d on, time %d: %+v %t %v, want offset %d", c.start, c.ms, got, ok, err, c.want)
+		}
+	}
+}
+
 // compressed is b with its records compressed.
 func compressed(t *testing.T, b batch.Batch, c batch.Codec) batch.Batch {
 	t.Helper()

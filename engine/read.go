@@ -359,13 +359,25 @@ type Timestamped struct {
 	Epoch     batch.Epoch
 }
 
-// OffsetForTime finds the first flushed record whose timestamp is at least ms; ok is false when there is none.
+// OffsetForTime finds the first flushed record whose timestamp is at least ms; ok is false when there is none. What was trimmed is not
+// found, though the log's first segment may still hold it.
 func (l *Log) OffsetForTime(ms int64) (t Timestamped, ok bool, err error) {
 	if err := l.writeOut(); err != nil {
 		return t, false, err
 	}
-	w := l.timeWindow(func(s *segment.Segment) (int64, bool) { return s.FloorTime(ms), s.Newest().Time >= ms })
-	return w.findTime(ms)
+	start := l.StartOffset()
+	for from := batch.Offset(0); ; {
+		w := l.timeWindow(func(s *segment.Segment) (int64, bool) {
+			return s.FloorTime(ms), s.Base >= from && s.Newest().Time >= ms
+		})
+		if w.seg == nil {
+			return t, false, nil
+		}
+		from = w.seg.Base + 1 // where what is new enough was trimmed, the next segment may have more
+		if t, ok, err = w.findTime(ms, start); ok || err != nil {
+			return t, ok, err
+		}
+	}
 }
 
 // MaxTimestamp finds the first record with the largest timestamp among the flushed ones.
@@ -385,7 +397,7 @@ func (l *Log) MaxTimestamp() (t Timestamped, ok bool, err error) {
 		return t, false, nil
 	}
 	w := l.timeWindow(func(s *segment.Segment) (int64, bool) { return newest.Pos, s.Newest() == newest })
-	return w.findTime(newest.Time)
+	return w.findTime(newest.Time, 0)
 }
 
 // timeWindow is a window on the first segment that want accepts, from the position that it names.
@@ -409,9 +421,9 @@ func (l *Log) EpochEnd(e batch.Epoch) (epoch batch.Epoch, end batch.Offset, ok b
 	return l.epochs.EndOf(e, l.flushed)
 }
 
-// findTime looks for the first record as new as ms. Batches whose largest time is older are passed over by their headers; so are
+// findTime looks for the first record as new as ms, not below start. Batches whose largest time is older are passed over by their headers; so are
 // those without records, which compaction leaves. The window's hold on the segment is released.
-func (w *window) findTime(ms int64) (t Timestamped, ok bool, err error) {
+func (w *window) findTime(ms int64, start batch.Offset) (t Timestamped, ok bool, err error) {
 	if w.seg == nil {
 		return t, false, nil
 	}
@@ -424,11 +436,11 @@ func (w *window) findTime(ms int64) (t Timestamped, ok bool, err error) {
 				bad = w.sums.CheckCold(pos, pos+1)
 				checked = pos + checkedStep
 			}
-			if bad != nil || h.MaxTimestamp() < ms || h.Count() == 0 {
+			if bad != nil || h.MaxTimestamp() < ms || h.LastOffset() < start || h.Count() == 0 {
 				return bad == nil
 			}
 			if bad = w.sums.CheckCold(pos, pos+size); bad == nil {
-				t, ok, bad = findInBatch(w.seg, pos, size, ms)
+				t, ok, bad = findInBatch(w.seg, pos, size, ms, start)
 			}
 			return !ok && bad == nil
 		})
@@ -446,7 +458,7 @@ const checkedStep = 32 << 10
 // maxPlainBytes bounds what a batch may be decompressed to.
 const maxPlainBytes = 64 << 20
 
-func findInBatch(seg *segment.Segment, pos, size, ms int64) (t Timestamped, ok bool, err error) {
+func findInBatch(seg *segment.Segment, pos, size, ms int64, start batch.Offset) (t Timestamped, ok bool, err error) {
 	b := batch.Batch(make([]byte, size))
 	if err := seg.ReadAt(b, pos); err != nil {
 		return t, false, fmt.Errorf("%s: read %d bytes at %d: %w", seg.Path, size, pos, err)
@@ -454,12 +466,12 @@ func findInBatch(seg *segment.Segment, pos, size, ms int64) (t Timestamped, ok b
 	if b.Codec() != batch.None {
 		records, err := codec.Decode(nil, b.Codec(), b.Records(), maxPlainBytes)
 		if err != nil { // the batch is as the producer sent it; it is all that can be said of when its records are from
-			return Timestamped{Offset: b.BaseOffset(), Timestamp: b.MaxTimestamp(), Epoch: b.LeaderEpoch()}, true, nil
+			return Timestamped{Offset: max(b.BaseOffset(), start), Timestamp: b.MaxTimestamp(), Epoch: b.LeaderEpoch()}, true, nil
 		}
 		b = b.Plain(nil, records)
 	}
 	err = b.Each(func(r batch.Record) bool {
-		if r.Timestamp < ms {
+		if r.Timestamp < ms || r.Offset < start {
 			return true
 		}
 		t, ok = Timestamped{Offset: r.Offset, Timestamp: r.Timestamp, Epoch: b.LeaderEpoch()}, true
