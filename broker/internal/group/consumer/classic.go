@@ -107,15 +107,23 @@ func (g *Group) enterClassic(j ClassicJoin) (m *member, changed bool, err error)
 	return g.add(id, j.Instance), true, nil
 }
 
+// knowStatic finds the member that has an instance id's place.
+func (g *Group) knowStatic(instance string) (*member, error) {
+	if id, held := g.static[instance]; held {
+		return g.members[id], nil
+	}
+	return nil, fmt.Errorf("%w: no static member %q", ErrUnknownMember, instance)
+}
+
 // knowClassic finds a member that speaks the classic protocol.
 func (g *Group) knowClassic(id, instance string) (*member, error) {
 	if instance != "" {
-		holder, held := g.static[instance]
+		holder, err := g.knowStatic(instance)
 		switch {
-		case !held:
-			return nil, fmt.Errorf("%w: no static member %q", ErrUnknownMember, instance)
-		case holder != id:
-			return nil, fmt.Errorf("%w: %q is now %q, not %q", ErrFencedInstance, instance, holder, id)
+		case err != nil:
+			return nil, err
+		case holder.id != id:
+			return nil, fmt.Errorf("%w: %q is now %q, not %q", ErrFencedInstance, instance, holder.id, id)
 		}
 	}
 	m := g.members[id]
@@ -182,12 +190,14 @@ func (g *Group) waits(m *member) bool {
 	return true
 }
 
-// Leave takes a member of the classic protocol out; a static one may be named by its instance id alone. Errors: ErrUnknownMember, ErrFencedInstance.
+// Leave takes a member of the classic protocol out. A static one may be named by its instance id alone, whatever it speaks: so an operator
+// removes it. Errors: ErrUnknownMember, ErrFencedInstance.
 func (g *Group) Leave(now time.Time, id, instance string) ([]Record, error) {
+	know := g.knowClassic
 	if id == "" && instance != "" {
-		id = g.static[instance]
+		know = func(_, instance string) (*member, error) { return g.knowStatic(instance) }
 	}
-	m, err := g.knowClassic(id, instance)
+	m, err := know(id, instance)
 	if err != nil {
 		return nil, err
 	}

@@ -175,6 +175,32 @@ func TestALostEpochIsToldAgain(t *testing.T) {
 	b.refused(beat("a", 3), ErrFencedEpoch)
 }
 
+// Kafka's Admin removes static members with the old LeaveGroup, whatever they speak; nobody but the operator knows that they will not return.
+func TestAnOperatorRemovesAStaticMember(t *testing.T) {
+	b := newBench(t)
+	for _, id := range []string{"a", "b"} {
+		e := full(id, 0)
+		e.Instance = "instance of " + id
+		b.ok(e)
+	}
+	e := beat("b", LeaveStaticEpoch)
+	e.Instance = "instance of b"
+	b.ok(e) // its place is kept
+	for _, who := range [][2]string{{"a", "instance of a"}, {"a", ""}, {"", "instance of c"}, {"", ""}} {
+		if _, err := b.g.Leave(b.now, who[0], who[1]); !errors.Is(err, ErrUnknownMember) || len(b.g.members) != 2 {
+			t.Errorf("%q: %v", who, err)
+		}
+	}
+	for _, instance := range []string{"instance of b", "instance of a"} {
+		if records, err := b.g.Leave(b.now, "", instance); err != nil || len(records) == 0 {
+			t.Errorf("%s: %v, %v", instance, records, err)
+		}
+	}
+	if b.g.State() != Empty || len(b.g.owners) != 0 {
+		t.Errorf("%v, owners %v", b.g.State(), b.g.owners)
+	}
+}
+
 func TestStaticMembers(t *testing.T) {
 	b := newBench(t)
 	static := func(id string, epoch int32) Heartbeat {
