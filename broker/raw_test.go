@@ -122,7 +122,7 @@ func TestBadInputClosesThatConnectionOnly(t *testing.T) {
 		"half a header":          {hex(4, 0, 3, 0, 1), false, "malformed"},
 		"negative size":          {hex(-1), false, "bad frame"},
 		"size above the limit":   {hex(1048589), false, "bad frame"},
-		"another protocol":       {[]byte("GET / HTTP/1.1\r\n\r\n"), false, "bad frame"},
+		"another protocol":       {[]byte("SSH-2.0-OpenSSH_9.2\r\n"), false, "an SSH client"},
 		"unknown key":            {hex(10, 0, 99, 0, 0, 0, 0, 0, 1, 0, 0), false, "unknown API key"},
 		"negative key":           {hex(10, 255, 255, 0, 0, 0, 0, 0, 1, 0, 0), false, "unknown API key"},
 		"unknown version":        {hex(10, 0, 3, 0, 99, 0, 0, 0, 1, 0, 0), false, "unsupported version"},
