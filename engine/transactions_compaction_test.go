@@ -51,8 +51,11 @@ func TestCompactionOfTransactions(t *testing.T) {
 	w := newWatcher()
 	lo := LogOptions{Observer: w, SegmentBytes: 3000, IndexIntervalBytes: 300, Compact: true, MinDirtyRatio: 0.01, DeleteRetention: time.Second}
 	l := mustLog(t, e, "t-0", lo)
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed := *txnSeed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("repeat: go test ./engine -run '^TestCompactionOfTransactions$' -txn.seed=%d", seed)
 	rng := rand.New(rand.NewPCG(seed, 7))
 	clients := make([]client, 4)
 	want, aborts := map[string]string{}, 0
@@ -113,17 +116,20 @@ func TestCompactionOfTransactions(t *testing.T) {
 		t.Fatal("an open transaction became stable")
 	}
 	var old []byte
-	read := func() []byte {
-		s, err := l.Read(stable, l.FlushedEnd(), 1<<20)
-		if err != nil {
-			t.Fatal(err)
+	read := func() (all []byte) {
+		for at := stable; at < l.FlushedEnd(); {
+			s, err := l.Read(at, l.FlushedEnd(), 1<<20)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all, err = s.AppendTo(all)
+			at = s.Next()
+			s.Release()
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
-		defer s.Release()
-		b, err := s.AppendTo(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
+		return all
 	}
 	old = read()
 	clock.Add(10_000)
