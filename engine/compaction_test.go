@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"sync/atomic"
@@ -47,6 +48,9 @@ func latestOf(l *Log, records *int) (map[string]string, error) {
 		s.Release()
 		if err != nil {
 			return nil, err
+		}
+		if len(b) == 0 && next == at && l.opts().Compact {
+			break // the log was cut in a gap
 		}
 		if len(b) == 0 || next <= at {
 			return nil, fmt.Errorf("read at %d gives %d bytes up to %d", at, len(b), next)
@@ -295,6 +299,62 @@ func TestLostSegmentOfACompactedLog(t *testing.T) {
 		e := mustOpen(t, o)
 		if _, err := e.OpenLog("t-0", LogOptions{Compact: true}); i == 0 && err != nil || i > 0 && !errors.Is(err, ErrCorrupt) {
 			t.Errorf("without the segment at %d of %v: %v", base, bases, err)
+		}
+	}
+}
+
+// A compacted log that is cut where offsets are missing ends there, and goes on, also after a crash and after another one before it did.
+func TestCutInAGapOfACompactedLog(t *testing.T) {
+	for _, durability := range []Durability{Fsync, PageCache} {
+		mem := disk.NewMem()
+		o := smallOptions(mem, "/d")
+		o.CleanerBytes, o.CleanBytesPerSecond, o.TidyInterval = 1<<16, 1<<40, time.Hour
+		lo := LogOptions{SegmentBytes: 1000, IndexIntervalBytes: 300, MinDirtyRatio: 0.01, Durability: durability}
+		e := mustOpen(t, o)
+		w := newWatcher()
+		lo.Observer = w
+		l := mustLog(t, e, "t-0", lo)
+		want := map[string]string{}
+		for i := range 40 { // the first segment keeps something, those behind it nothing
+			key := "often"
+			if i == 0 {
+				key = "once"
+				want[key] = strings.Repeat("x", 200)
+			}
+			appendAll(t, l, w, keyed(key, strings.Repeat("x", 200), 1))
+		}
+		awaitSealed(t, l)
+		lo.Compact, lo.SegmentBytes = true, 250 // none are joined
+		if err := l.SetOptions(lo); err != nil {
+			t.Fatal(err)
+		}
+		compactNow(t, e, l)
+		base := l.parts[2].seg.Base
+		if l.parts[2].seg.Size() > 0 {
+			t.Fatalf("the segment at %d holds something", base)
+		}
+		for _, to := range []batch.Offset{base + 2, base + 1} {
+			if err := l.Cut(to); err != nil || l.EndOffset() != to {
+				t.Fatalf("cut to %d: %v, it ends at %d", to, err, l.EndOffset())
+			}
+			w.mu.Lock()
+			w.end = to
+			w.mu.Unlock()
+		}
+		for n := range 4 {
+			crashed := mem.Crash(rand.New(rand.NewPCG(1, 1)), 1)
+			o.FS, lo.Observer = crashed, nil
+			e := mustOpen(t, o)
+			again := mustLog(t, e, "t-0", lo)
+			if got, _ := latest(t, again); !maps.Equal(got, want) || again.EndOffset() != base+1+batch.Offset(n) {
+				t.Fatalf("%v: after %d records more, and a crash: it ends at %d, want %d; %d keys, want %d", durability, n, again.EndOffset(), int(base)+1+n, len(got), len(want))
+			}
+			if found, err := e.Verify(nil); err != nil || len(found) > 0 {
+				t.Fatalf("%v, %v", found, err)
+			}
+			key := fmt.Sprint("more", n)
+			want[key] = "x"
+			appendAll(t, l, w, keyed(key, "x", 1))
 		}
 	}
 }

@@ -183,7 +183,7 @@ func (r *recovery) redo(at commit.LSN, e *commit.Entry) error {
 		return nil
 	}
 	sameSegment := e.Segment == s.Segment && e.Position == s.Position
-	newSegment := e.Segment == base && e.Position == 0
+	newSegment := e.Position == 0 && (e.Segment == base || e.Segment < base && emptied(&s, e.Segment))
 	if base != s.End || !sameSegment && !newSegment {
 		return fmt.Errorf("%w: log %s is known up to offset %d (byte %d of segment %d), but the commit log goes on at LSN %d with offset %d at byte %d of segment %d",
 			ErrCorrupt, s.Name, s.End, s.Position, s.Segment, at, base, e.Position, e.Segment)
@@ -201,6 +201,12 @@ func (r *recovery) redo(at commit.LSN, e *commit.Entry) error {
 	s.End, s.Segment, s.Position, s.Prefix = next, e.Segment, e.Position+int64(len(e.Batch)), e.Batch.PrefixSum(s.Prefix)
 	r.logs[e.Log] = s
 	return nil
+}
+
+// emptied says whether the segment that begins at base may be the last one though the log ends above base: a compacted log may have been cut
+// where that segment held nothing.
+func emptied(s *commit.LogState, base batch.Offset) bool {
+	return s.Compacted && base > s.Segment && base < s.End
 }
 
 // rolled goes on in the segment that begins at base.
@@ -322,7 +328,7 @@ func (r *recovery) extend(s *commit.LogState) error {
 		return err
 	}
 	for _, base := range bases {
-		if base < s.Segment || base > s.Segment && base != s.End {
+		if base < s.Segment || base > s.Segment && base != s.End && !emptied(s, base) {
 			continue
 		}
 		if base > s.Segment {

@@ -76,13 +76,15 @@ type store struct {
 func openStore(fs disk.FS, dir string) (*store, error) {
 	e, err := engine.Open(context.Background(), engine.Options{
 		FS: fs, Dir: dir, CommitFileBytes: 128 << 10, CommitFiles: 3, ReserveBytes: -1, CacheBytes: 1 << 20, ScrubInterval: -1, TidyInterval: time.Hour,
+		CleanerBytes: 16 << 10, CleanBytesPerSecond: 1 << 40,
 	})
 	return &store{e, fs, dir, map[string]*log{}}, err
 }
 
 func (s *store) open(name string, d engine.Durability) (*log, error) {
 	w := newWatcher()
-	l, err := s.OpenLog(name, engine.LogOptions{Durability: d, SegmentBytes: 6 << 10, IndexIntervalBytes: 1 << 10, FlushInterval: time.Hour, Observer: w})
+	l, err := s.OpenLog(name, engine.LogOptions{Durability: d, SegmentBytes: 6 << 10, IndexIntervalBytes: 1 << 10, FlushInterval: time.Hour, Observer: w,
+		Compact: name == "a", MinDirtyRatio: 0.01})
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -165,7 +166,7 @@ func TestCrashCopiesHaveNoDamage(t *testing.T) {
 	}
 }
 
-// history does a dozen random things and crashes between them; done stops the engine, which knows nothing of it.
+// history does a dozen random things, with one log compacted beside, and crashes between them; done stops the engine, which knows nothing of it.
 func history(mem *disk.Mem, rng *rand.Rand) (after []*disk.Mem, done func() error, err error) {
 	s, err := openStore(mem, "/d")
 	if err != nil {
@@ -196,6 +197,9 @@ func history(mem *disk.Mem, rng *rand.Rand) (after []*disk.Mem, done func() erro
 		}
 		if err != nil {
 			return nil, nil, err
+		}
+		for range rng.IntN(8) * rng.IntN(200) { // something may be at work beside
+			runtime.Gosched()
 		}
 		if rng.IntN(3) == 0 {
 			after = append(after, mem.Crash(rng, []float64{0, 0.1, 0.5, 1}[rng.IntN(4)]))

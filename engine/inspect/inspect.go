@@ -256,7 +256,7 @@ func (k *known) extent(id uint64, base batch.Offset) extent {
 	}
 	ext := extent{next: batch.NoOffset, limit: batch.NoOffset}
 	if base == s.segment {
-		ext.sure, ext.next, ext.prefixes, ext.summed = s.position, s.end, s.prefixes, "the checkpoint"
+		ext.sure, ext.next, ext.prefixes, ext.summed, ext.gap = s.position, s.end, s.prefixes, "the checkpoint", s.compacted
 	}
 	switch {
 	case k.clean:

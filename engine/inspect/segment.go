@@ -19,6 +19,7 @@ type extent struct {
 	next  batch.Offset // the offset after them; NoOffset: unknown
 	above string       // why bytes above may be anything; "" when there must be none
 	limit batch.Offset // no offset is at or above; NoOffset: unknown
+	gap   bool         // offsets below next may be missing: a compacted log may have been cut where some were
 
 	prefixes uint32 // the chain over the prefixes of the batches below sure (batch.PrefixSum)
 	summed   string // who says so; "": nobody
@@ -243,6 +244,9 @@ func (c *compaction) tell(r *run) error {
 
 // atPromise compares what was read with what the checkpoint says ends here.
 func (s *segmentReader) atPromise() error {
+	if s.ext.gap && s.pos == s.ext.sure {
+		s.want = max(s.want, s.ext.next)
+	}
 	if s.ext.next != batch.NoOffset && s.pos == s.ext.sure && s.want != s.ext.next {
 		return s.damage(at(s.name, s.pos, s.pos).offsets(min(s.want, s.ext.next), max(s.want, s.ext.next)),
 			"byte %d is where offset %d ends, but the checkpoint says %d", s.pos, s.want, s.ext.next)

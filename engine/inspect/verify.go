@@ -202,6 +202,9 @@ func (v *verifier) redo(file string, f frame, e entry) error {
 		return nil
 	}
 	same, fresh := e.segment == s.segment && e.position == s.position, e.segment == e.base && e.position == 0
+	if s.compacted && e.segment > s.segment && e.segment < e.base && e.position == 0 { // it was cut where that segment held nothing
+		fresh = true
+	}
 	if e.base != s.end || !same && !fresh {
 		v.bad[e.log] = true
 		return v.damage(at(file, f.pos, f.pos+f.size()).offsets(s.end, e.base),
