@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/streambus/streambus/broker"
@@ -83,5 +84,42 @@ Exit codes: 0 done, 1 failure, 2 wrong usage, 75 the data directory is in use, 7
 	root.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	root.AddCommand(brokerCommand(), topicCommand(), groupCommand(), configCommand(), aclCommand(), clusterCommand(), logCommand(), versionCommand())
 	root.SetGlobalNormalizationFunc(brokersIsBootstrapServer)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if c.HasAvailableSubCommands() && c != root { // as a rule the flag is that of a command whose name was not right
+			return fmt.Errorf("%w: %w; the commands of %s are %s", errUsage, err, c.CommandPath(), strings.Join(commandsOf(c), ", "))
+		}
+		return fmt.Errorf("%w: %w; see %s --help", errUsage, err, c.CommandPath())
+	})
+	sayWhatIsRight(root)
 	return root
+}
+
+// sayWhatIsRight has a command and those below it answer wrong arguments with right ones.
+func sayWhatIsRight(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		sayWhatIsRight(sub)
+	}
+	check := c.Args
+	if check == nil {
+		return
+	}
+	c.Args = func(c *cobra.Command, args []string) error {
+		err := check(c, args)
+		switch {
+		case err == nil:
+			return nil
+		case c.HasAvailableSubCommands() && len(args) > 0:
+			return fmt.Errorf("%w: %s has no command %q; it has %s", errUsage, c.CommandPath(), args[0], strings.Join(commandsOf(c), ", "))
+		}
+		return fmt.Errorf("%w: %w; it is %s", errUsage, err, c.UseLine())
+	}
+}
+
+func commandsOf(c *cobra.Command) (names []string) {
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	return names
 }
