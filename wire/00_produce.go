@@ -52,8 +52,8 @@ func (r *ProduceRequest) Reset() {
 
 // Decode is the package's Decode without its pool: the produce path.
 func (r *ProduceRequest) Decode(version int16, body []byte) error {
-	if err := Supported(KeyProduce, version); err != nil {
-		return err
+	if !KeyProduce.codes(version) {
+		return refused(KeyProduce, version)
 	}
 	rd := prim.NewReader(body)
 	r.Reset()

@@ -94,8 +94,8 @@ func (p *FetchRequestPartition) Default() {
 
 // Decode is the package's Decode without its pool: the fetch path.
 func (r *FetchRequest) Decode(version int16, body []byte) error {
-	if err := Supported(KeyFetch, version); err != nil {
-		return err
+	if !KeyFetch.codes(version) {
+		return refused(KeyFetch, version)
 	}
 	rd := prim.NewReader(body)
 	r.Reset()

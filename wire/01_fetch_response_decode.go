@@ -10,8 +10,8 @@ import (
 // allocates nothing in a struct that is decoded into again, but for partitions
 // with tags.
 func (r *FetchResponse) Decode(version int16, body []byte) error {
-	if err := Supported(KeyFetch, version); err != nil {
-		return err
+	if !KeyFetch.codes(version) {
+		return refused(KeyFetch, version)
 	}
 	rd := prim.NewReader(body)
 	r.Reset()

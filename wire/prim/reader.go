@@ -17,7 +17,7 @@ const MaxStringBytes = 1<<15 - 1
 //
 // A read past the end needs no branch of its own: off moves on as if the bytes
 // were there, and from then on the Reader has failed. So the fixed-width reads
-// are small enough to inline.
+// are small enough to inline; their slices say both ends, which spares a check.
 type Reader struct {
 	buf     []byte
 	off     int // next byte to read; past len(buf) once the Reader has failed
@@ -56,6 +56,11 @@ func (r *Reader) End() error {
 	if r.off == len(r.buf) {
 		return nil
 	}
+	return r.notAtEnd()
+}
+
+// notAtEnd is the part of End that is seldom needed, apart so that End is inlined.
+func (r *Reader) notAtEnd() error {
 	if !r.Failed() {
 		r.malformed("%d bytes left over", r.Len())
 	}
@@ -93,7 +98,7 @@ func (r *Reader) Int16() int16 {
 	if r.off > len(r.buf) {
 		return 0
 	}
-	return int16(binary.BigEndian.Uint16(r.buf[off:]))
+	return int16(binary.BigEndian.Uint16(r.buf[off : off+2 : off+2]))
 }
 
 // Int32 reads four bytes, big endian.
@@ -103,7 +108,7 @@ func (r *Reader) Int32() int32 {
 	if r.off > len(r.buf) {
 		return 0
 	}
-	return int32(binary.BigEndian.Uint32(r.buf[off:]))
+	return int32(binary.BigEndian.Uint32(r.buf[off : off+4 : off+4]))
 }
 
 // Int64 reads eight bytes, big endian.
@@ -113,13 +118,17 @@ func (r *Reader) Int64() int64 {
 	if r.off > len(r.buf) {
 		return 0
 	}
-	return int64(binary.BigEndian.Uint64(r.buf[off:]))
+	return int64(binary.BigEndian.Uint64(r.buf[off : off+8 : off+8]))
 }
 
 // UUID reads 16 bytes.
 func (r *Reader) UUID() (id [16]byte) {
-	copy(id[:], r.Span(16))
-	return id
+	off := r.off
+	r.off += 16
+	if r.off > len(r.buf) {
+		return id
+	}
+	return [16]byte(r.buf[off : off+16 : off+16])
 }
 
 // Uvarint reads 1 to 5 bytes, 7 bits each, least significant first.
@@ -127,23 +136,26 @@ func (r *Reader) UUID() (id [16]byte) {
 // It refuses a value past 32 bits and an overlong form (a last byte of 0, as in
 // 80 00 for 0): one value has one encoding. No writer we know of pads.
 func (r *Reader) Uvarint() uint32 {
+	buf, off := r.buf, r.off
 	var x uint32
-	for i := range MaxUvarintBytes {
-		if r.off >= len(r.buf) {
-			r.off = len(r.buf) + 1
+	for shift := uint(0); shift < 7*MaxUvarintBytes; shift += 7 {
+		if uint(off) >= uint(len(buf)) {
+			r.off = len(buf) + 1
 			return 0
 		}
-		b := r.buf[r.off]
-		r.off++
-		x |= uint32(b&0x7f) << (7 * i)
-		if b >= 0x80 && i < MaxUvarintBytes-1 {
+		b := buf[off]
+		off++
+		x |= uint32(b&0x7f) << (shift & 31)
+		if b >= 0x80 {
 			continue
 		}
-		if i > 0 && b == 0 || i == MaxUvarintBytes-1 && b > 0x0f {
+		if b == 0 && shift > 0 || b > 0x0f && shift == 7*(MaxUvarintBytes-1) {
 			break
 		}
+		r.off = off
 		return x
 	}
+	r.off = off
 	r.malformed("varint overlong or past 32 bits")
 	return 0
 }
@@ -159,28 +171,41 @@ func (r *Reader) Span(n int) []byte {
 	return r.buf[r.off-n : r.off : r.off]
 }
 
-// length reads a length or count in either form, -1 for null, of which the
-// rest of the body can hold minSize bytes each.
-func (r *Reader) length(compact, nullable bool, minSize int) int {
-	var n int64
+// length reads the length of a byte string or the count of an array in either
+// form, unchecked; -1 is null. What it counts begins at byte at, where the Reader
+// is now. If that read fails, n is some value for which has is false.
+func (r *Reader) length(compact bool) (n int64, at int) {
 	if compact {
 		n = int64(r.Uvarint()) - 1
 	} else {
 		n = int64(r.Int32())
 	}
-	return r.checkLen(n, minSize, nullable)
+	return n, r.off
 }
 
-// checkLen turns a decoded length into one that the rest of the body can hold,
-// or -1 for null where that is allowed.
-func (r *Reader) checkLen(n int64, minSize int, nullable bool) int {
+// short is length without a call, for one that is compact and has one byte: all
+// but those of records, as a rule. For any other at is 0. The caller moves the
+// Reader to at.
+func (r *Reader) short(compact bool) (n int64, at int) {
+	if compact && uint(r.off) < uint(len(r.buf)) {
+		if b := r.buf[r.off]; b < 0x80 {
+			return int64(b) - 1, r.off + 1
+		}
+	}
+	return 0, 0
+}
+
+// has reports whether n is a length and the body has n times minSize bytes from
+// byte at on. A failed Reader has none, not even of no bytes.
+func (r *Reader) has(n int64, at, minSize int) bool {
+	return n >= 0 && n*int64(minSize) <= int64(len(r.buf)-at)
+}
+
+// refuse fails for a length that is not allowed: null, or more than the rest of
+// the body can hold. It returns 0, which is read instead.
+func (r *Reader) refuse(n int64, minSize int) int {
 	switch {
 	case r.Failed():
-		return 0
-	case n >= 0 && n*int64(minSize) <= int64(r.Len()):
-		return int(n)
-	case n == -1 && nullable:
-		return -1
 	case n == -1:
 		r.malformed("null where null is not allowed")
 	case n < 0:
@@ -195,86 +220,88 @@ func (r *Reader) checkLen(n int64, minSize int, nullable bool) int {
 // rest of the body cannot hold that many elements of minSize bytes each;
 // minSize is at least 1.
 func (r *Reader) ArrayLen(compact, nullable bool, minSize int) int {
-	if compact && r.off < len(r.buf) { // the common case: a count of one byte
-		n := int(r.buf[r.off]) - 1
-		if 0 <= n && n < 0x7f && n*minSize < len(r.buf)-r.off {
-			r.off++
-			r.steps += n
-			return n
-		}
+	n, at := r.short(compact)
+	if at == 0 {
+		n, at = r.length(compact)
 	}
-	n := r.length(compact, nullable, minSize)
-	r.steps += max(n, 0)
-	return n
+	r.off = at
+	switch {
+	case r.has(n, at, minSize):
+		r.steps += int(n)
+		return int(n)
+	case n == -1 && nullable && !r.Failed():
+		return -1
+	}
+	return r.refuse(n, minSize)
 }
 
-// stringLen reads the length of a string, -1 for null.
-func (r *Reader) stringLen(compact, nullable bool) int {
-	var n int64
-	if compact {
-		n = int64(r.Uvarint()) - 1
-	} else {
+// stringLen is length for a string.
+func (r *Reader) stringLen(compact bool) (n int64, at int) {
+	if !compact {
 		n = int64(r.Int16())
+		return n, r.off
 	}
-	if n > MaxStringBytes {
+	if n, _ = r.length(compact); n > MaxStringBytes {
 		r.malformed("string of %d bytes, at most %d are allowed", n, MaxStringBytes)
 	}
-	return r.checkLen(n, 1, nullable)
+	return n, r.off
 }
 
 // StringView reads a string as a view, nil for null. It allocates nothing.
 func (r *Reader) StringView(compact, nullable bool) []byte {
-	if s, ok := r.shortView(compact); ok {
-		return s
+	n, at := r.short(compact)
+	if at == 0 {
+		n, at = r.stringLen(compact)
 	}
-	n := r.stringLen(compact, nullable)
-	if n < 0 {
-		return nil
+	if !r.has(n, at, 1) {
+		return r.noView(n, at, nullable)
 	}
-	return r.Span(n)
+	return r.take(at, int(n))
 }
 
 // BytesView reads a byte string as a view, nil for null.
 func (r *Reader) BytesView(compact, nullable bool) []byte {
-	if s, ok := r.shortView(compact); ok {
-		return s
+	n, at := r.short(compact)
+	if at == 0 {
+		n, at = r.length(compact)
 	}
-	n := r.length(compact, nullable, 1)
-	if n < 0 {
-		return nil
+	if !r.has(n, at, 1) {
+		return r.noView(n, at, nullable)
 	}
-	return r.Span(n)
+	return r.take(at, int(n))
 }
 
-// shortView is the common case of both: compact, with a length of one byte.
-func (r *Reader) shortView(compact bool) ([]byte, bool) {
-	if !compact || r.off >= len(r.buf) {
-		return nil, false
+// take returns a view of the n bytes from byte at on, which are there.
+func (r *Reader) take(at, n int) []byte {
+	r.off = at + n
+	return r.buf[at:r.off:r.off]
+}
+
+// noView moves to at after a length without bytes: null where that is allowed,
+// else an error.
+func (r *Reader) noView(n int64, at int, nullable bool) []byte {
+	r.off = at
+	if n != -1 || !nullable {
+		r.refuse(n, 1)
 	}
-	start := r.off + 1
-	n := int(r.buf[r.off]) - 1
-	if n < 0 || n >= 0x7f || n > len(r.buf)-start {
-		return nil, false
-	}
-	r.off = start + n
-	return r.buf[start:r.off:r.off], true
+	return nil
 }
 
 // String reads a string into memory of its own.
 func (r *Reader) String(compact bool) string {
-	n := r.stringLen(compact, false)
-	if n == 0 || !r.Charge(n) {
+	v := r.StringView(compact, false)
+	if len(v) == 0 || !r.Charge(len(v)) {
 		return ""
 	}
-	return string(r.Span(n))
+	return string(v)
 }
 
 // NullableString reads a string into memory of its own, nil for null.
 func (r *Reader) NullableString(compact bool) *string {
-	n := r.stringLen(compact, true)
-	if n < 0 || !r.Charge(stringHeaderBytes) || !r.Charge(n) {
+	v := r.StringView(compact, true)
+	if v == nil || !r.Charge(stringHeaderBytes) || !r.Charge(len(v)) {
 		return nil
 	}
-	s := string(r.Span(n))
+	s := string(v)
 	return &s
 }

@@ -89,6 +89,36 @@ func TestLengths(t *testing.T) {
 	}
 }
 
+// TestViewLengths: a view with each width of length is what was appended, with no
+// capacity past it; cut short anywhere it is refused.
+func TestViewLengths(t *testing.T) {
+	check := func(name string, body, want []byte, read func(r *Reader) []byte) {
+		r := NewReader(append(body[:len(body):len(body)], 7))
+		got := read(&r)
+		if got == nil || !bytes.Equal(got, want) || cap(got) != len(got) || r.Int8() != 7 || r.End() != nil {
+			t.Errorf("%s of %d: %d bytes, capacity %d, %v", name, len(want), len(got), cap(got), r.End())
+		}
+		for n := range body {
+			if n > 10 && n < len(body)-10 {
+				continue
+			}
+			r := NewReader(body[:n])
+			if got := read(&r); got != nil || !errors.Is(r.Err(), ErrMalformed) {
+				t.Errorf("%s of %d cut to %d: %d bytes, %v", name, len(want), n, len(got), r.Err())
+			}
+		}
+	}
+	for _, n := range []int{0, 1, 126, 127, 128, 16382, 16383, MaxStringBytes, 1<<21 - 2, 1<<21 - 1} {
+		x := bytes.Repeat([]byte{'x'}, n)
+		for _, compact := range []bool{false, true} {
+			check("bytes", AppendBytes(nil, x, compact), x, func(r *Reader) []byte { return r.BytesView(compact, true) })
+			if n <= MaxStringBytes {
+				check("string", AppendString(nil, x, compact), x, func(r *Reader) []byte { return r.StringView(compact, true) })
+			}
+		}
+	}
+}
+
 // TestFailedReaderReadsNothing: after the first error everything is zero and
 // the error stays.
 func TestFailedReaderReadsNothing(t *testing.T) {
