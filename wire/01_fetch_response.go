@@ -121,15 +121,15 @@ func AppendFetchFrame(dst []byte, cuts []Cut, correlationID int32, r *FetchRespo
 		panic(refused(KeyFetch, version))
 	}
 	start, first := len(dst), len(cuts)
-	dst = prim.AppendInt32(dst, 0) // the size, once known
+	dst = append(dst, 0, 0, 0, 0) // the size, once known
 	dst = prim.AppendInt32(dst, correlationID)
 	if taggedResponseHeader(KeyFetch, version) {
 		dst = append(dst, 0)
 	}
-	dst, cuts = r.appendBody(dst, cuts, version)
+	dst = r.appendBody(dst, &cuts, version)
 	spliced := 0
-	for _, c := range cuts[first:] {
-		spliced += c.Size
+	for i := first; i < len(cuts); i++ {
+		spliced += cuts[i].Size
 	}
 	putSize(dst[start:], spliced)
 	return dst, cuts
@@ -140,10 +140,15 @@ func AppendFetchResponse(dst []byte, cuts []Cut, r *FetchResponse, version int16
 	if !KeyFetch.codes(version) {
 		panic(refused(KeyFetch, version))
 	}
-	return r.appendBody(dst, cuts, version)
+	dst = r.appendBody(dst, &cuts, version)
+	return dst, cuts
 }
 
-func (r *FetchResponse) appendBody(dst []byte, cuts []Cut, version int16) ([]byte, []Cut) {
+// maxPlain is the most that a plain partition takes: null for the aborted
+// transactions, no records in memory, no tagged fields.
+const maxPlain = 4 + 2 + 8 + 8 + 8 + 1 + 4 + prim.MaxUvarintBytes + 1
+
+func (r *FetchResponse) appendBody(dst []byte, cuts *[]Cut, version int16) []byte {
 	flexible := KeyFetch.flexible(version)
 	dst = prim.AppendInt32(dst, r.ThrottleTimeMs)
 	if version >= 7 {
@@ -159,46 +164,51 @@ func (r *FetchResponse) appendBody(dst []byte, cuts []Cut, version int16) ([]byt
 			dst = prim.AppendString(dst, t.Name, flexible)
 		}
 		dst = prim.AppendLen(dst, len(t.Partitions), flexible)
-		dst, cuts = t.appendPartitions(dst, cuts, i, version, flexible)
+		dst = slices.Grow(dst, len(t.Partitions)*maxPlain)
+		for j := 0; j < len(t.Partitions); j++ {
+			if flexible {
+				dst, j = t.appendPlain(dst, cuts, i, j)
+			}
+			if j < len(t.Partitions) {
+				dst = t.Partitions[j].append(dst, cuts, i, j, version)
+			}
+		}
 		dst = appendNoTags(dst, flexible)
 	}
 	if version < 16 {
-		return appendNoTags(dst, flexible), cuts
+		return appendNoTags(dst, flexible)
 	}
-	return appendEndpointsTags(dst, r.NodeEndpoints), cuts
+	return appendEndpointsTags(dst, r.NodeEndpoints)
 }
 
-// maxPlain is the most that a plain partition takes in any version: null for the
-// aborted transactions, no records in memory, no tagged fields.
-const maxPlain = 4 + 2 + 8 + 8 + 8 + 4 + 4 + prim.MaxUvarintBytes + 1
-
-// appendPartitions appends topic i's partitions. Nearly every partition of a
-// large response is plain and of version 12 or above; those are stored into room made
-// once, in one loop without calls.
-func (t *FetchResponseTopic) appendPartitions(dst []byte, cuts []Cut, i int, version int16, flexible bool) ([]byte, []Cut) {
-	dst = slices.Grow(dst, len(t.Partitions)*maxPlain)
-	for j := range t.Partitions {
-		p := &t.Partitions[j]
-		if version < 12 || p.special() {
-			dst, cuts = p.append(dst, cuts, i, j, version, flexible)
-			continue
-		}
-		n := len(dst)
-		if n+maxPlain > cap(dst) { // special ones before it took its room
-			dst = slices.Grow(dst, maxPlain)
+// appendPlain appends topic i's partitions from j on, in a flexible version, up
+// to one that is not plain or for which dst or cuts have no room, and returns
+// where it stopped. Nearly every partition is plain, and is stored here in a loop
+// without calls.
+func (t *FetchResponseTopic) appendPlain(dst []byte, cuts *[]Cut, i, j int) ([]byte, int) {
+	c := *cuts
+	for ; j < len(t.Partitions); j++ {
+		p, n := &t.Partitions[j], len(dst)
+		if p.special() || n+maxPlain > cap(dst) {
+			break
 		}
 		b := (*[maxPlain]byte)(dst[n : n+maxPlain])
 		p.putHead((*[30]byte)(b[:]))
 		b[30] = 0 // null
 		binary.BigEndian.PutUint32(b[31:], uint32(p.PreferredReadReplica))
 		at := 35 + prim.PutUvarint(b[35:], uint32(p.RecordsSize)+1)
-		if p.RecordsSize > 0 {
-			cuts = append(cuts, Cut{At: n + at, Size: p.RecordsSize, Topic: i, Partition: j})
-		}
 		b[at] = 0 // no tags
+		if p.RecordsSize > 0 {
+			if len(c) == cap(c) {
+				break
+			}
+			c = c[:len(c)+1]
+			c[len(c)-1] = Cut{At: n + at, Size: p.RecordsSize, Topic: i, Partition: j}
+		}
 		dst = dst[:n+at+1]
 	}
-	return dst, cuts
+	*cuts = (*cuts)[:len(c)]
+	return dst, j
 }
 
 // special reports whether p is not plain.
@@ -216,11 +226,12 @@ func (p *FetchResponsePartition) putHead(b *[30]byte) {
 }
 
 // append appends any partition in any version.
-func (p *FetchResponsePartition) append(dst []byte, cuts []Cut, i, j int, version int16, flexible bool) ([]byte, []Cut) {
+func (p *FetchResponsePartition) append(dst []byte, cuts *[]Cut, i, j int, version int16) []byte {
+	flexible := KeyFetch.flexible(version)
 	if p.RecordsSize < 0 || p.RecordsSize > 0 && len(p.Records) > 0 {
 		p.panicTwoRecords()
 	}
-	dst = slices.Grow(dst, maxPlain)
+	dst = slices.Grow(dst, 30)
 	head := dst[len(dst) : len(dst)+30]
 	p.putHead((*[30]byte)(head))
 	if version < 5 {
@@ -232,10 +243,10 @@ func (p *FetchResponsePartition) append(dst []byte, cuts []Cut, i, j int, versio
 	}
 	dst = prim.AppendLen(dst, p.RecordsSize+len(p.Records), flexible)
 	if p.RecordsSize > 0 {
-		cuts = append(cuts, Cut{At: len(dst), Size: p.RecordsSize, Topic: i, Partition: j})
+		*cuts = append(*cuts, Cut{At: len(dst), Size: p.RecordsSize, Topic: i, Partition: j})
 	}
 	dst = append(dst, p.Records...)
-	return p.appendTags(dst, flexible), cuts
+	return p.appendTags(dst, flexible)
 }
 
 func (p *FetchResponsePartition) panicTwoRecords() {

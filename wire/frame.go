@@ -118,7 +118,14 @@ func AppendResponseFrame(dst []byte, correlationID int32, m Message, version int
 func putSize(frame []byte, spliced int) {
 	size := len(frame) - SizePrefixBytes + spliced
 	if size > math.MaxInt32 {
-		panic(fmt.Sprintf("wire: frame of %d bytes does not fit the protocol", size))
+		panic(hugeFrame(size))
 	}
 	binary.BigEndian.PutUint32(frame, uint32(size))
+}
+
+// hugeFrame is what putSize panics with: a call would keep it from being inlined.
+type hugeFrame int
+
+func (n hugeFrame) Error() string {
+	return fmt.Sprintf("wire: frame of %d bytes does not fit the protocol", int(n))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -56,6 +57,24 @@ func withoutRecords(rng *rand.Rand, r *FetchResponse) (*FetchResponse, func(topi
 		cut.Topics = append(cut.Topics, c)
 	}
 	return &cut, func(topic, partition int) []byte { return r.Topics[topic].Partitions[partition].Records }
+}
+
+// TestFetchFrameRoom: how much room dst and cuts had changes nothing of what is appended.
+func TestFetchFrameRoom(t *testing.T) {
+	r := fetchResponse(2, 3)
+	r.Topics[0].Partitions[1].RecordsSize = 0
+	r.Topics[1].Partitions[0].RecordsSize, r.Topics[1].Partitions[0].Records = 0, make([]byte, 300)
+	for version := int16(4); version <= 18; version++ {
+		want, cuts := AppendFetchFrame(make([]byte, 0, 1<<10), make([]Cut, 0, 10), 9, r, version)
+		for room := range len(want) + 2*maxPlain {
+			for n := range len(cuts) + 1 {
+				got, c := AppendFetchFrame(make([]byte, 0, room), make([]Cut, 0, n), 9, r, version)
+				if !bytes.Equal(got, want) || !slices.Equal(c, cuts) {
+					t.Fatalf("version %d, room for %d bytes and %d cuts:\n%x %v, want\n%x %v", version, room, n, got, c, want, cuts)
+				}
+			}
+		}
+	}
 }
 
 // TestFetchFrameGolden freezes one spliced frame, byte for byte.

@@ -68,12 +68,20 @@ func UvarintSize(x uint32) int { return (bits.Len32(x|1) + 6) / 7 }
 // than MaxStringBytes cannot be said in this protocol: it panics.
 func AppendStringLen(dst []byte, n int, compact bool) []byte {
 	if n > MaxStringBytes {
-		panic(fmt.Sprintf("prim: string of %d bytes, at most %d can be sent", n, MaxStringBytes))
+		panic(longString(n))
 	}
 	if compact {
 		return AppendUvarint(dst, uint32(n+1))
 	}
 	return AppendInt16(dst, int16(n))
+}
+
+// longString is what AppendStringLen panics with: a call would keep it from
+// being inlined.
+type longString int
+
+func (n longString) Error() string {
+	return fmt.Sprintf("prim: string of %d bytes, at most %d can be sent", int(n), MaxStringBytes)
 }
 
 // AppendLen appends the length of a byte string or the count of an array; -1
