@@ -125,13 +125,14 @@ func decode(b *testing.B, m interface{ Decode(int16, []byte) error }, version in
 	}
 }
 
-// BenchmarkProtocol_Encode is structs to bytes: responses as the broker encodes them. Of a fetch response's records only their place is written.
+// BenchmarkProtocol_Encode is structs to bytes: frames of responses as the broker encodes them, and what stands in one of metadata. Of a fetch
+// response's records only their place is written.
 func BenchmarkProtocol_Encode(b *testing.B) {
 	forShapes(b, "ProduceResponse", func(b *testing.B, topics, partitions int) {
 		r := produceResponse(topics, partitions)
 		var dst []byte
 		for b.Loop() {
-			dst = r.Append(dst[:0], 11)
+			dst = AppendResponseFrame(dst[:0], 7, r, 11)
 		}
 		b.SetBytes(int64(len(dst)))
 	})

@@ -108,7 +108,11 @@ func AppendResponseFrame(dst []byte, correlationID int32, m Message, version int
 	start := len(dst)
 	dst = append(dst, 0, 0, 0, 0)
 	dst = AppendResponseHeader(dst, m.Key(), version, correlationID)
-	dst = Append(dst, m, version)
+	if r, ok := m.(*ProduceResponse); ok { // without the pool that the others need
+		dst = r.Append(dst, version)
+	} else {
+		dst = Append(dst, m, version)
+	}
 	putSize(dst[start:], 0)
 	return dst
 }
