@@ -46,6 +46,13 @@ func (s *shelf) Append(b batch.Batch, _ engine.Owner, w partition.Waiter) (engin
 	return engine.Appended{Base: b.BaseOffset(), Last: b.LastOffset()}, nil
 }
 
+// written is what was appended so far.
+func (s *shelf) written() []batch.Batch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.batches)
+}
+
 func (s *shelf) flush(err error) {
 	s.mu.Lock()
 	ws := s.waiting

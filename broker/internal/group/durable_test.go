@@ -111,8 +111,8 @@ func TestWhatWasRefusedGoesFirst(t *testing.T) {
 		s.mu.Lock()
 		s.refuse = nil
 		s.mu.Unlock()
-		if err := c.Heartbeat("g", sync.Who, 1); err != nil || len(s.batches) != 1 {
-			t.Errorf("%v, %d batches", err, len(s.batches))
+		if err := c.Heartbeat("g", sync.Who, 1); err != nil || len(s.written()) != 1 {
+			t.Errorf("%v, %d batches", err, len(s.written()))
 		}
 		c.Close()
 		again := startOn(t, Limits{}, s)
@@ -376,7 +376,8 @@ func TestTheWallClockJumps(t *testing.T) {
 		}
 		skew.Store(int64(year))
 		commitOf(t, c, "ahead", "t", 1)
-		if got := s.batches[len(s.batches)-1].MaxTimestamp(); got != now().UnixMilli() {
+		written := s.written()
+		if got := written[len(written)-1].MaxTimestamp(); got != now().UnixMilli() {
 			t.Errorf("a commit has the time %d by a clock that says %v", got, now())
 		}
 		time.Sleep(11 * time.Second)
