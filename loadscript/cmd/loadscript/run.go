@@ -77,9 +77,6 @@ func measure(ctx context.Context, p *plan.Plan, opts runOptions) (*report.Result
 		Cluster: report.Cluster{Shared: len(opts.Brokers) == 0 || local(opts.Brokers)},
 		Note:    func(format string, a ...any) { progress.Note(fmt.Sprintf(format, a...)) },
 	}
-	defer context.AfterFunc(ctx, func() {
-		progress.Note("stopped by a signal: the load ends, what was sent is verified, the report is written; a second signal stops at once")
-	})()
 	if !opts.Quiet {
 		options.Progress = progress.Show
 	}
@@ -108,7 +105,15 @@ func measure(ctx context.Context, p *plan.Plan, opts runOptions) (*report.Result
 		defer c.Stop()
 		use(c, &options)
 	}
+	said := make(chan struct{})
+	unsaid := context.AfterFunc(ctx, func() {
+		defer close(said)
+		progress.Note("stopped by a signal: the load ends, what was sent is verified, the report is written; a second signal stops at once")
+	})
 	res := drive.Run(ctx, p, options)
+	if !unsaid() {
+		<-said // before others write where it does
+	}
 	progress.Done()
 	if c != nil {
 		if res.Verdict.ExitCode == int(plan.ExitUnreachable) {
