@@ -8,10 +8,10 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/streambus/streambus/engine/batch"
+	"github.com/streambus/streambus/engine/disk"
 	"github.com/streambus/streambus/engine/internal/commit"
 	"github.com/streambus/streambus/engine/internal/epochs"
 	"github.com/streambus/streambus/engine/internal/producer"
@@ -411,9 +411,9 @@ func (e *Engine) growthError(err error) error {
 // asLack is ErrFull for an error that is a lack of room, descriptors or memory; nil for another.
 func asLack(err error) error {
 	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case disk.NoRoom(err):
 		return fmt.Errorf("%w: %w", ErrFull, err)
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOMEM):
+	case disk.NoMeans(err):
 		return fmt.Errorf("%w: %w; raise the limit of open files", ErrFull, err)
 	}
 	return nil

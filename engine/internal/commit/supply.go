@@ -212,7 +212,7 @@ func (s *supply) begin() (*begun, error) {
 func (s *supply) run(fail func(error)) {
 	for s.wantsFile() {
 		f, err := s.prepare(true)
-		if passes(err) && s.takeRest() {
+		if (disk.NoRoom(err) || disk.NoMeans(err)) && s.takeRest() {
 			continue
 		}
 		s.mu.Lock()
@@ -252,16 +252,6 @@ func (s *supply) takeRest() bool {
 		s.cond.Broadcast()
 	})
 	return true
-}
-
-// passes says that an error is a lack of room or descriptors, not the disk's end.
-func passes(err error) bool {
-	for _, e := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
 }
 
 // wantsFile waits until a file should be prepared; false when the supply is stopped.
